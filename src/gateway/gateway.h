@@ -1,0 +1,26 @@
+/*
+ * The web server's side: one request from its CGI environment to the last byte. Everything of the process that outlives
+ * a request stands in struct gateway.
+ */
+#ifndef TOLLGATE_GATEWAY_GATEWAY_H
+#define TOLLGATE_GATEWAY_GATEWAY_H
+
+#include <stdatomic.h>
+#include "base/meter.h"
+#include "config/config.h"
+#include "gateway/client.h"
+#include "upstream/transport.h"
+
+struct gateway {
+        struct config_watch *watch;
+        struct upstream_pool *pool;
+        struct meter memory;
+        _Atomic int busy;      /* model requests under way */
+        int workers;           /* threads of this process; two are kept for what must always answer */
+        bool socket_is_remote; /* the listening socket is TCP: REMOTE_USER and SSL_* are not believed unless configured */
+};
+
+/* Serves one request, whatever it is; never fails. */
+void gateway_serve(struct gateway *g, struct client *client);
+
+#endif
