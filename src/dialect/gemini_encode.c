@@ -36,7 +36,8 @@ const char *gemini_path(struct arena *a, const char *model, const char *method)
         char *out = arena_alloc(a, strlen(model) * 3 + strlen(method) + 32), *to = out;
         to += sprintf(to, "/v1beta/%s", tuned ? "" : prefix);
         for (const unsigned char *c = (const unsigned char *)model; *c; c++) {
-                if (isalnum(*c) || strchr("-._~", *c) || (*c == '/' && tuned && (const char *)c == model + 11)) {
+                if (isalnum(*c) || strchr("-._~", *c) ||
+                    (*c == '/' && tuned && (const char *)c == model + 11)) {
                         *to++ = (char)*c;
                 } else {
                         *to++ = '%';
@@ -75,7 +76,8 @@ static void index_calls(struct contents *c)
         for (const struct chat_message *m = c->e->r->messages; m; m = m->next) {
                 for (const struct chat_block *b = m->blocks; b; b = b->next) {
                         if (b->type == BLOCK_TOOL_CALL) {
-                                c->rows[c->row_count] = (struct call_row){b->id ? b->id : "", b->name, c->row_count};
+                                c->rows[c->row_count] =
+                                        (struct call_row){b->id ? b->id : "", b->name, c->row_count};
                                 c->row_count++;
                         }
                 }
@@ -127,8 +129,11 @@ static const char *media_type(const struct chat_block *b)
 {
         static const struct {
                 const char *start, *type;
-        } magic[] = {{"iVBORw0KGgo", "image/png"}, {"/9j/", "image/jpeg"}, {"R0lGOD", "image/gif"},
-                     {"UklGR", "image/webp"},      {"JVBERi", "application/pdf"}};
+        } magic[] = {{"iVBORw0KGgo", "image/png"},
+                     {"/9j/", "image/jpeg"},
+                     {"R0lGOD", "image/gif"},
+                     {"UklGR", "image/webp"},
+                     {"JVBERi", "application/pdf"}};
         if (b->source.media_type)
                 return b->source.media_type;
         for (size_t i = 0; i < sizeof magic / sizeof *magic && b->source.kind == SOURCE_BASE64; i++) {
@@ -160,7 +165,8 @@ static bool media_part(struct gemini_encode *e, const struct chat_block *b, bool
                 return true;
         }
         if (s->kind == SOURCE_URL && e->target->caps.image_urls != TRI_YES)
-                return refuse(e, ERR_UNSUPPORTED, b->path, "the target takes no URLs, and it was not fetched");
+                return refuse(e, ERR_UNSUPPORTED, b->path,
+                              "the target takes no URLs, and it was not fetched");
         if (s->kind == SOURCE_FILE_ID && e->r->from != DIALECT_GEMINI)
                 return refuse(e, ERR_UNSUPPORTED, b->path, "a file uploaded to another provider");
         if (s->kind == SOURCE_NONE || (s->kind == SOURCE_BASE64 && !type))
@@ -183,7 +189,8 @@ static bool media_part(struct gemini_encode *e, const struct chat_block *b, bool
 
 static bool own_signature(const struct gemini_encode *e, const struct chat_block *b)
 {
-        return b->signature.len && b->signature_from == DIALECT_GEMINI && e->target->caps.signatures != TRI_NO;
+        return b->signature.len && b->signature_from == DIALECT_GEMINI &&
+               e->target->caps.signatures != TRI_NO;
 }
 
 static void signed_text(struct gemini_encode *e, const struct chat_block *b, bool thought)
@@ -227,8 +234,10 @@ static json_object *result_object(struct arena *a, struct str text)
         if (text.at[space] != '{')
                 return NULL;
         json_object *o = json_parse(a, text.at, text.len, JSON_FROM_CLIENT, &ignored);
-        bool plain = o && json_object_is_type(o, json_type_object) && !json_object_object_get_ex(o, "error", NULL) &&
-                     !json_object_object_get_ex(o, "output", NULL) && !json_object_object_get_ex(o, "result", NULL);
+        bool plain = o && json_object_is_type(o, json_type_object) &&
+                     !json_object_object_get_ex(o, "error", NULL) &&
+                     !json_object_object_get_ex(o, "output", NULL) &&
+                     !json_object_object_get_ex(o, "result", NULL);
         return plain ? o : NULL;
 }
 
@@ -314,7 +323,8 @@ static bool write_block(struct contents *c, const struct chat_block *b)
         return true;
 }
 
-/* Whether the block says anything here. Thoughts go back only with gemini's own signature: others are another vendor's. */
+/* Whether the block says anything here. Thoughts go back only with gemini's own signature: others are another
+ * vendor's. */
 static bool is_said(const struct gemini_encode *e, const struct chat_block *b)
 {
         switch (b->type) {

@@ -50,8 +50,10 @@ static bool write_function(struct gemini_encode *e, const struct chat_tool *t)
         struct json_writer *w = &e->w;
         if (!t->name || !is_function_name(t->name)) {
                 const char *path = t->path ? arena_printf(e->arena, "%s.name", t->path) : "tools";
-                return refuse(e, path, "the target takes names of letters, digits, _ . : - that start with a letter or _, "
-                                       "at most 128");
+                return refuse(
+                        e, path,
+                        "the target takes names of letters, digits, _ . : - that start with a letter or _, "
+                        "at most 128");
         }
         jw_object(w);
         jw_key_string(w, "name", t->name);
@@ -152,7 +154,7 @@ bool gemini_encode_tools(struct gemini_encode *e)
 /* ---- thinking ---- */
 
 static const int64_t effort_budgets[EFFORTS] = {
-        [EFFORT_MINIMAL] = 512, [EFFORT_LOW] = 1024,   [EFFORT_MEDIUM] = 4096,
+        [EFFORT_MINIMAL] = 512, [EFFORT_LOW] = 1024,    [EFFORT_MEDIUM] = 4096,
         [EFFORT_HIGH] = 16384,  [EFFORT_XHIGH] = 32768, [EFFORT_MAX] = 32768,
 };
 
@@ -189,7 +191,8 @@ static bool asks_level(const struct gemini_encode *e)
         switch (e->target->caps.reasoning) {
         case REASONING_NONE: return false;
         case REASONING_BUDGET: return false;
-        case REASONING_UNSET: return r->effort != EFFORT_UNSET && r->mode != THINKING_BUDGET && r->mode != THINKING_OFF;
+        case REASONING_UNSET:
+                return r->effort != EFFORT_UNSET && r->mode != THINKING_BUDGET && r->mode != THINKING_OFF;
         default: return true;
         }
 }
@@ -348,8 +351,10 @@ bool gemini_encode_config(struct gemini_encode *e)
 
 static void write_tier(struct gemini_encode *e)
 {
-        static const char *const rows[][2] = {
-                {"flex", "flex"}, {"priority", "priority"}, {"default", "standard"}, {"standard", "standard"}};
+        static const char *const rows[][2] = {{"flex", "flex"},
+                                              {"priority", "priority"},
+                                              {"default", "standard"},
+                                              {"standard", "standard"}};
         for (size_t i = 0; e->r->service_tier && i < sizeof rows / sizeof *rows; i++) {
                 if (strcmp(rows[i][0], e->r->service_tier) == 0)
                         jw_key_string(&e->w, "serviceTier", rows[i][1]);

@@ -1,6 +1,6 @@
 /*
- * Arguments that come in pieces (Vertex AI, streamFunctionCallArguments): each piece names a place by a JSON path of
- * members and indexes, "$.recipe.steps[2]", and gives a value or more of a string.
+ * Arguments that come in pieces (Vertex AI, streamFunctionCallArguments): each piece names a place by a JSON
+ * path of members and indexes, "$.recipe.steps[2]", and gives a value or more of a string.
  */
 #include "dialect/gemini.h"
 
@@ -27,7 +27,7 @@ struct path {
 
 struct gemini_partial {
         json_object *root;
-        struct path *path;   /* of the string in the making; count 0: none */
+        struct path *path; /* of the string in the making; count 0: none */
         char *path_text;
         struct buf text;
         size_t text_total, nodes;
@@ -159,7 +159,8 @@ static bool flush_text(struct gemini_partial *p)
         if (!p->path_text)
                 return true;
         bool ok = !p->text.failed &&
-                  path_set(p, p->path, json_object_new_string_len(p->text.data ? p->text.data : "", (int)p->text.len));
+                  path_set(p, p->path,
+                           json_object_new_string_len(p->text.data ? p->text.data : "", (int)p->text.len));
         free(p->path_text);
         p->path_text = NULL;
         buf_reset(&p->text);
@@ -177,7 +178,8 @@ static bool add_text(struct gemini_partial *p, const char *where, const struct p
                 if (parent && json_object_is_type(parent, *last->key ? json_type_object : json_type_array))
                         old = child_get(parent, last);
                 if (json_object_is_type(old, json_type_string))
-                        buf_add(&p->text, json_object_get_string(old), (size_t)json_object_get_string_len(old));
+                        buf_add(&p->text, json_object_get_string(old),
+                                (size_t)json_object_get_string_len(old));
                 p->path_text = strdup(where);
                 if (!p->path_text)
                         abort();

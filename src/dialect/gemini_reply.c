@@ -108,8 +108,8 @@ struct citation_list {
         size_t count;
 };
 
-static void add_citation(struct citation_list *l, const char *url, const char *title, struct str cited, int64_t start,
-                         int64_t end)
+static void add_citation(struct citation_list *l, const char *url, const char *title, struct str cited,
+                         int64_t start, int64_t end)
 {
         if (l->count >= CITATIONS_MAX || (!url && !title))
                 return;
@@ -139,7 +139,8 @@ static void grounding(struct citation_list *l, json_object *metadata)
                 json_object *support = json_object_array_get_idx(supports, i);
                 json_object *segment = json_peek_object(support, "segment");
                 json_object *indexes = json_peek_array(support, "groundingChunkIndices");
-                for (size_t k = 0; indexes && k < json_object_array_length(indexes) && l->count < CITATIONS_MAX; k++) {
+                for (size_t k = 0;
+                     indexes && k < json_object_array_length(indexes) && l->count < CITATIONS_MAX; k++) {
                         int64_t at = json_object_get_int64(json_object_array_get_idx(indexes, k));
                         if (at < 0 || (uint64_t)at >= count_chunks)
                                 continue;
@@ -154,7 +155,8 @@ static void grounding(struct citation_list *l, json_object *metadata)
         }
         for (size_t i = 0; i < count_chunks && !count_supports; i++) {
                 json_object *web = json_peek_object(json_object_array_get_idx(chunks, i), "web");
-                add_citation(l, json_peek_string(web, "uri"), json_peek_string(web, "title"), (struct str){0}, 0, 0);
+                add_citation(l, json_peek_string(web, "uri"), json_peek_string(web, "title"), (struct str){0},
+                             0, 0);
         }
 }
 
@@ -181,7 +183,8 @@ static json_object *logprob_item(json_object *from)
         struct str token = json_peek_str(from, "token");
         json_object *value = json_peek(from, "logProbability");
         double p = json_object_get_double(value);
-        json_object_object_add(item, "token", json_object_new_string_len(token.at ? token.at : "", (int)token.len));
+        json_object_object_add(item, "token",
+                               json_object_new_string_len(token.at ? token.at : "", (int)token.len));
         json_object_object_add(item, "logprob", json_object_new_double(isfinite(p) ? p : -9999.0));
         for (size_t i = 0; i < token.len; i++)
                 json_object_array_add(bytes, json_object_new_int((unsigned char)token.at[i]));
@@ -192,14 +195,16 @@ static json_object *logprob_item(json_object *from)
 json_object *gemini_logprobs(struct arena *a, json_object *candidate)
 {
         json_object *result = json_peek_object(candidate, "logprobsResult");
-        json_object *chosen = json_peek_array(result, "chosenCandidates"), *tops = json_peek_array(result, "topCandidates");
+        json_object *chosen = json_peek_array(result, "chosenCandidates"),
+                    *tops = json_peek_array(result, "topCandidates");
         if (!chosen)
                 return NULL;
         json_object *content = json_object_new_array();
         for (size_t i = 0; i < json_object_array_length(chosen); i++) {
                 json_object *item = logprob_item(json_object_array_get_idx(chosen, i));
                 json_object *list = json_object_new_array();
-                json_object *top = tops ? json_peek_array(json_object_array_get_idx(tops, i), "candidates") : NULL;
+                json_object *top =
+                        tops ? json_peek_array(json_object_array_get_idx(tops, i), "candidates") : NULL;
                 for (size_t k = 0; top && k < json_object_array_length(top); k++)
                         json_object_array_add(list, logprob_item(json_object_array_get_idx(top, k)));
                 json_object_object_add(item, "top_logprobs", list);
@@ -252,11 +257,13 @@ static void decode_call(struct reply *r, struct chat_choice *c, json_object *par
 
 static void decode_part(struct reply *r, struct chat_choice *c, json_object *part)
 {
-        json_object *call = json_peek_object(part, "functionCall"), *blob = json_peek_object(part, "inlineData");
+        json_object *call = json_peek_object(part, "functionCall"),
+                    *blob = json_peek_object(part, "inlineData");
         const char *type = json_peek_string(blob, "mimeType");
         if (call) {
                 decode_call(r, c, part, call);
-        } else if (json_peek(part, "text") || (json_peek(part, "thoughtSignature") && json_object_object_length(part) == 1)) {
+        } else if (json_peek(part, "text") ||
+                   (json_peek(part, "thoughtSignature") && json_object_object_length(part) == 1)) {
                 decode_text(c, r->arena, part);
         } else if (type && strncmp(type, "image/", 6) == 0) {
                 struct chat_block *b = chat_add_reply_block(r->arena, c, BLOCK_IMAGE);
@@ -331,7 +338,8 @@ static bool decode_candidates(struct reply *r, json_object *root, struct upstrea
         return true;
 }
 
-bool gemini_decode_chat_reply(struct arena *a, struct str body, struct chat_reply *out, struct upstream_fault *fault)
+bool gemini_decode_chat_reply(struct arena *a, struct str body, struct chat_reply *out,
+                              struct upstream_fault *fault)
 {
         struct err err = {0};
         struct gemini_usage usage = {0};
