@@ -374,8 +374,9 @@ export const gemini = {
         authHeaders: ['x-goog-api-key'],
         headers: [],
         query: ['alt'],
-        route: (path) => {
-                const m = /^\/v1beta\/models\/([^/:]+):(\w+)$/.exec(path);
+        // Gateways ask v1beta, where every field is; the SDK's own default is v1.
+        route: (path, lax) => {
+                const m = (lax ? /^\/v1(?:beta)?\/models\/([^/:]+):(\w+)$/ : /^\/v1beta\/models\/([^/:]+):(\w+)$/).exec(path);
                 return m && methods[m[2]] ? { ...methods[m[2]], model: decodeURIComponent(m[1]), method: m[2] } : undefined;
         },
         model: (route) => route.model,

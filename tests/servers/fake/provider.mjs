@@ -171,7 +171,7 @@ export const startFake = async ({ lax = false, host = '127.0.0.1', port = 0 } = 
                                         await sleep(script.delay);
                         }
                         for (const [name, act] of Object.entries(faults))
-                                if (script[name] !== undefined && frame.content && script[name] === content)
+                                if (script[name] === content && (content > 0 || frame.content))
                                         return act(record, res, script);
                         if (res.destroyed)
                                 return;
@@ -179,9 +179,6 @@ export const startFake = async ({ lax = false, host = '127.0.0.1', port = 0 } = 
                         res.write(frame.bytes);
                         content += frame.content ? 1 : 0;
                 }
-                for (const [name, act] of Object.entries(faults))
-                        if (script[name] !== undefined && script[name] >= content)
-                                return act(record, res, script);
                 res.end();
         };
 
@@ -298,10 +295,10 @@ export const startFake = async ({ lax = false, host = '127.0.0.1', port = 0 } = 
                 const path = named ? named[2] : url.pathname;
                 if (path.startsWith('/images/'))
                         return pictures(url, req, res);
-                const provider = Object.values(providers).find((p) => p.route(path));
+                const provider = Object.values(providers).find((p) => p.route(path, lax));
                 const record = {
                         id: randomBytes(8).toString('hex'), as: named?.[1], path, url: req.url, method: req.method, headers: req.headers, query: url.searchParams,
-                        provider, route: provider?.route(path), at: Date.now(), aborted: null, finished: null, sent: [], violations: [],
+                        provider, route: provider?.route(path, lax), at: Date.now(), aborted: null, finished: null, sent: [], violations: [],
                 };
                 fake.requests.push(record);
                 res.on('close', () => (res.writableFinished ? (record.finished = Date.now()) : (record.aborted = Date.now())));
