@@ -1,7 +1,7 @@
 /*
- * Growable bytes with a mandatory cap. Writers are sticky: after the cap is passed or a write fails, `failed` is set,
- * later writes do nothing, and the caller looks once at the end. Out of memory aborts (the web server restarts us).
- * The contents are always NUL-terminated; the NUL is not counted in `len`.
+ * Growable bytes with a mandatory cap. Writers are sticky: after the cap is passed or a write fails, `failed`
+ * is set, later writes do nothing, and the caller looks once at the end. Out of memory aborts (the web server
+ * restarts us). The contents are always NUL-terminated; the NUL is not counted in `len`.
  */
 #ifndef TOLLGATE_BASE_BUF_H
 #define TOLLGATE_BASE_BUF_H

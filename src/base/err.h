@@ -1,7 +1,8 @@
 /*
- * What a caller is told when something is wrong: one table maps each cause to a status, the types of every dialect, and
- * whether asking again can help (contract §6). The message names the field, the limit or the line; it never holds a
- * secret, an internal address or a file path. Strings live in the arena that was given.
+ * What a caller is told when something is wrong: one table maps each cause to a status, the types of every
+ * dialect, and whether asking again can help (contract §6). The message names the field, the limit or the
+ * line; it never holds a secret, an internal address or a file path. Strings live in the arena that was
+ * given.
  */
 #ifndef TOLLGATE_BASE_ERR_H
 #define TOLLGATE_BASE_ERR_H
@@ -45,8 +46,8 @@ struct err_row {
 };
 
 struct err {
-        enum err_cause cause;   /* ERR_NONE: no error */
-        int status;             /* 0: the row's */
+        enum err_cause cause; /* ERR_NONE: no error */
+        int status;           /* 0: the row's */
         const char *message;
         const char *param;      /* the field's path in the client's words, or NULL */
         const char *code;       /* overrides openai_code / plain_code, or NULL */
@@ -56,7 +57,8 @@ struct err {
 
 const struct err_row *err_row(enum err_cause cause);
 int err_status(const struct err *e);
-/* Keeps the first error: does nothing when e already holds one. Returns false, so that `return err_set(…)` reads well. */
+/* Keeps the first error: does nothing when e already holds one. Returns false, so that `return err_set(…)`
+ * reads well. */
 bool err_set(struct err *e, struct arena *a, enum err_cause cause, const char *param, const char *fmt, ...)
         __attribute__((format(printf, 5, 6)));
 

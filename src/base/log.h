@@ -1,8 +1,8 @@
 /*
  * The log: one line an event, `2026-11-22T10:00:00.000Z level request-id message`. Values are escaped by
- * log_line() itself: control bytes and bytes beyond valid UTF-8 become \xNN, so that nothing forges a line or a terminal
- * escape; a line is cut at 4 KiB. Never pass a secret.
- * Where lines go: the file of log_configure(), else this thread's sink (FastCGI's error stream), else stderr.
+ * log_line() itself: control bytes and bytes beyond valid UTF-8 become \xNN, so that nothing forges a line or
+ * a terminal escape; a line is cut at 4 KiB. Never pass a secret. Where lines go: the file of
+ * log_configure(), else this thread's sink (FastCGI's error stream), else stderr.
  */
 #ifndef TOLLGATE_BASE_LOG_H
 #define TOLLGATE_BASE_LOG_H
@@ -14,7 +14,8 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBU
 
 typedef void log_sink_fn(void *context, const char *line, size_t len); /* line ends in '\n' */
 
-/* Process-wide. file "" or NULL: sinks. A file that was moved away is opened again (checked once a second). */
+/* Process-wide. file "" or NULL: sinks. A file that was moved away is opened again (checked once a second).
+ */
 void log_configure(enum log_level level, const char *file);
 bool log_level_parse(const char *name, enum log_level *out); /* "error", "warn", "info", "debug" */
 bool log_enabled(enum log_level level);

@@ -1,7 +1,7 @@
 /*
- * A borrowed piece of text: pointer and length. Always followed by a NUL byte that is not counted, so that a text
- * without inner NULs may also be used as a C string. Text of models and clients may hold NUL bytes; names and ids
- * never do (the decoders refuse them), and are plain `const char *`.
+ * A borrowed piece of text: pointer and length. Always followed by a NUL byte that is not counted, so that a
+ * text without inner NULs may also be used as a C string. Text of models and clients may hold NUL bytes;
+ * names and ids never do (the decoders refuse them), and are plain `const char *`.
  */
 #ifndef TOLLGATE_BASE_STR_H
 #define TOLLGATE_BASE_STR_H

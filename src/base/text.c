@@ -35,6 +35,11 @@ size_t text_utf8_prefix(const char *s, size_t len)
         return i;
 }
 
+size_t text_utf8_length(const char *s, size_t len)
+{
+        return utf8_sequence((const unsigned char *)s, len);
+}
+
 bool text_is_utf8(const char *s, size_t len)
 {
         return text_utf8_prefix(s, len) == len;
@@ -171,12 +176,14 @@ static void base64_write(struct buf *out, const unsigned char *s, size_t len, co
 
 void text_base64_encode(struct buf *out, const void *bytes, size_t len)
 {
-        base64_write(out, bytes, len, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", true);
+        base64_write(out, bytes, len, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/",
+                     true);
 }
 
 void text_base64url_encode(struct buf *out, const void *bytes, size_t len)
 {
-        base64_write(out, bytes, len, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", false);
+        base64_write(out, bytes, len, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_",
+                     false);
 }
 
 void text_hex(char *out, const uint8_t *bytes, size_t len)

@@ -7,13 +7,18 @@
 #include <stdint.h>
 #include "base/buf.h"
 
-/* Length of the longest valid UTF-8 prefix; len when all of it is valid. Surrogates and overlong forms are not. */
+/* Length of the longest valid UTF-8 prefix; len when all of it is valid. Surrogates and overlong forms are
+ * not. */
 size_t text_utf8_prefix(const char *s, size_t len);
+/* Bytes of the one valid character at s; 0 when there is none. len > 0. */
+size_t text_utf8_length(const char *s, size_t len);
 bool text_is_utf8(const char *s, size_t len);
 
-/* Printable form for logs: control bytes and invalid UTF-8 become \xNN. Writes at most room - 1 bytes and a NUL. */
+/* Printable form for logs: control bytes and invalid UTF-8 become \xNN. Writes at most room - 1 bytes and a
+ * NUL. */
 size_t text_escape(char *out, size_t room, const char *s, size_t len);
-/* In place: control bytes (but tab and newline) become spaces, invalid UTF-8 '?', cut at max on a character. */
+/* In place: control bytes (but tab and newline) become spaces, invalid UTF-8 '?', cut at max on a character.
+ */
 void text_clean(char *s, size_t max);
 
 /* Base64 in both alphabets, padding optional, white space refused unless skip_space. False: not base64. */
@@ -28,7 +33,8 @@ void text_hex(char *out, const uint8_t *bytes, size_t len); /* out holds 2 * len
 bool text_header_safe(const char *s);
 /* 1 to max of [A-Za-z0-9._-]. */
 bool text_is_token(const char *s, size_t max);
-/* A character-wise glob: '*' any run, '?' any character. literal (may be NULL) gets the count of literal characters. */
+/* A character-wise glob: '*' any run, '?' any character. literal (may be NULL) gets the count of literal
+ * characters. */
 bool text_glob(const char *pattern, const char *s, size_t *literal);
 /* Edit distance, for "did you mean": capped at 8. */
 unsigned text_distance(const char *a, const char *b);

@@ -1,8 +1,8 @@
 /*
- * The configuration (contract §4): parsed from libconfig by a table of settings, checked as a whole, handed out as one
- * const tree with a count of references. Every problem is reported with file and line; all of them, not only the first.
- * Times are milliseconds here (`_ms`), seconds in the file. Arrays are terminated by their counts. Names point into the
- * tree and live as long as a reference is held.
+ * The configuration (contract §4): parsed from libconfig by a table of settings, checked as a whole, handed
+ * out as one const tree with a count of references. Every problem is reported with file and line; all of
+ * them, not only the first. Times are milliseconds here (`_ms`), seconds in the file. Arrays are terminated
+ * by their counts. Names point into the tree and live as long as a reference is held.
  */
 #ifndef TOLLGATE_CONFIG_CONFIG_H
 #define TOLLGATE_CONFIG_CONFIG_H
@@ -29,9 +29,9 @@ struct config_header {
 
 struct config_provider {
         const char *name;
-        const char *dialect; /* "openai", "anthropic", "gemini", "echo" */
-        const char *base;    /* no trailing slash; NULL for echo */
-        const char *key;     /* the secret itself; NULL: none was configured */
+        const char *dialect;        /* "openai", "anthropic", "gemini", "echo" */
+        const char *base;           /* no trailing slash; NULL for echo */
+        const char *key;            /* the secret itself; NULL: none was configured */
         const char *out_of_service; /* why no request may go there (its secret is missing), or NULL */
         const char *proxy, *ca;
         const struct config_header *headers;
@@ -43,7 +43,13 @@ struct config_provider {
         size_t index;
 };
 
-enum config_capability { CAPABILITY_VISION = 1, CAPABILITY_TOOLS = 2, CAPABILITY_DOCUMENTS = 4, CAPABILITY_AUDIO = 8, CAPABILITY_PREFILL = 16 };
+enum config_capability {
+        CAPABILITY_VISION = 1,
+        CAPABILITY_TOOLS = 2,
+        CAPABILITY_DOCUMENTS = 4,
+        CAPABILITY_AUDIO = 8,
+        CAPABILITY_PREFILL = 16
+};
 
 struct config_target {
         const struct config_provider *provider;
@@ -53,11 +59,18 @@ struct config_target {
         unsigned capabilities; /* enum config_capability bits, when given: replaces what the catalogue says */
 };
 
-/* A field forced (`set`) or filled in (`default`), by its canonical name in the openai dialect: "temperature". */
+/* A field forced (`set`) or filled in (`default`), by its canonical name in the openai dialect:
+ * "temperature". */
 struct config_field {
         const char *name;
         const char *json; /* the value as JSON text */
-        enum { CONFIG_FIELD_INT, CONFIG_FIELD_NUMBER, CONFIG_FIELD_BOOL, CONFIG_FIELD_STRING, CONFIG_FIELD_STRINGS } type;
+        enum {
+                CONFIG_FIELD_INT,
+                CONFIG_FIELD_NUMBER,
+                CONFIG_FIELD_BOOL,
+                CONFIG_FIELD_STRING,
+                CONFIG_FIELD_STRINGS
+        } type;
         int64_t integer;
         double number;
         bool boolean;
@@ -75,8 +88,14 @@ struct config_version {
         int64_t total_ms;
         const char *strategy, *rescue, *hedge;
         bool reroute_refusals;
-        struct { int64_t attempts; int64_t backoff_ms, max_backoff_ms; } retry;
-        struct { double share; int64_t minimum, window_ms, cooldown_ms; } breaker;
+        struct {
+                int64_t attempts;
+                int64_t backoff_ms, max_backoff_ms;
+        } retry;
+        struct {
+                double share;
+                int64_t minimum, window_ms, cooldown_ms;
+        } breaker;
         const char *deprecated, *sunset, *after_sunset; /* dates as written, or NULL */
 };
 
@@ -120,14 +139,16 @@ struct config_account {
         size_t index;
 };
 
-/* A row of the catalogue as written: a pattern and what it sets. In file order, the shipped file's rows first. */
+/* A row of the catalogue as written: a pattern and what it sets. In file order, the shipped file's rows
+ * first. */
 struct config_catalogue_row {
         const char *pattern;
         bool shipped; /* the operator's own rows win over shipped ones */
         struct model_caps caps;
 };
 
-/* A field of a client's request that reaches into the provider's account, price or network (SECURITY item 6). */
+/* A field of a client's request that reaches into the provider's account, price or network (SECURITY item 6).
+ */
 struct config_guard {
         const char *dialect;
         const char *field; /* top-level member, "header:NAME", or "tool:GLOB" of a hosted tool's type */
@@ -140,11 +161,13 @@ struct config {
         const char *currency, *state, *ledger;
         int64_t workers, max_body, max_memory, keepalive_ms;
         enum log_level log_level;
-        const char *log_file; /* "" : the web server's log */
-        const char *mount;    /* NULL: what the web server says */
+        const char *log_file;  /* "" : the web server's log */
+        const char *mount;     /* NULL: what the web server says */
         const char *anonymous; /* account name or NULL */
         bool trust_web_server;
-        struct { const char *chat, *vision, *embed; } defaults; /* NULL: none */
+        struct {
+                const char *chat, *vision, *embed;
+        } defaults; /* NULL: none */
         const char *const *cors;
         size_t cors_count;
         struct {
@@ -152,7 +175,8 @@ struct config {
                 size_t user_count, account_count, from_count;
         } operators;
         struct {
-                const char *const *allow; /* hosts, addresses or CIDR blocks that may be fetched though private */
+                const char *const
+                        *allow; /* hosts, addresses or CIDR blocks that may be fetched though private */
                 size_t allow_count;
                 int64_t max, timeout_ms, images;
         } fetch;
@@ -184,8 +208,9 @@ struct config_report {
 };
 
 /*
- * Loads and checks. Returns the tree with one reference, or NULL when there is an error in the report. The report
- * belongs to the caller (config_report_free) and is filled in both cases. path NULL: $TOLLGATE_CONF, else built in.
+ * Loads and checks. Returns the tree with one reference, or NULL when there is an error in the report. The
+ * report belongs to the caller (config_report_free) and is filled in both cases. path NULL: $TOLLGATE_CONF,
+ * else built in.
  */
 const struct config *config_load(const char *path, struct config_report *report);
 void config_report_free(struct config_report *report);
@@ -200,7 +225,8 @@ const struct config_provider *config_find_provider(const struct config *c, const
 const struct config_account *config_find_account(const struct config *c, const char *name);
 
 /* ---- the configuration in force of a running process (watch.c) ---- */
-/* Safe from all threads. Looks at the files at most once a second; a broken change is logged once and not taken. */
+/* Safe from all threads. Looks at the files at most once a second; a broken change is logged once and not
+ * taken. */
 struct config_watch;
 struct config_watch *config_watch_new(const char *path);
 /* The configuration in force with a reference of the caller's, or NULL when none has ever been good. */

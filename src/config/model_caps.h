@@ -1,7 +1,7 @@
 /*
- * What an upstream model can do and refuse: a row of the catalogue, with unset fields. Rows are merged field by field
- * (policy/catalogue.h); a field that stays unset means the dialect's plain default. A pure struct, so that dialects,
- * which know no configuration, may look at it.
+ * What an upstream model can do and refuse: a row of the catalogue, with unset fields. Rows are merged field
+ * by field (policy/catalogue.h); a field that stays unset means the dialect's plain default. A pure struct,
+ * so that dialects, which know no configuration, may look at it.
  */
 #ifndef TOLLGATE_CONFIG_MODEL_CAPS_H
 #define TOLLGATE_CONFIG_MODEL_CAPS_H
@@ -14,7 +14,17 @@ enum tri { TRI_UNSET = 0, TRI_NO = 1, TRI_YES = 2 };
 enum model_task { TASK_CHAT = 1, TASK_VISION = 2, TASK_EMBED = 4 };
 
 /* Ordered: a lower one asks for less thought. */
-enum effort { EFFORT_UNSET, EFFORT_NONE, EFFORT_MINIMAL, EFFORT_LOW, EFFORT_MEDIUM, EFFORT_HIGH, EFFORT_XHIGH, EFFORT_MAX, EFFORTS };
+enum effort {
+        EFFORT_UNSET,
+        EFFORT_NONE,
+        EFFORT_MINIMAL,
+        EFFORT_LOW,
+        EFFORT_MEDIUM,
+        EFFORT_HIGH,
+        EFFORT_XHIGH,
+        EFFORT_MAX,
+        EFFORTS
+};
 
 enum reasoning_kind {
         REASONING_UNSET,
@@ -36,7 +46,8 @@ enum structured_kind {
         STRUCTURED_UNSET,
         STRUCTURED_NONE,          /* no way */
         STRUCTURED_JSON_OBJECT,   /* json_object only */
-        STRUCTURED_JSON_SCHEMA,   /* the dialect's native schema field (openai response_format, gemini responseJsonSchema) */
+        STRUCTURED_JSON_SCHEMA,   /* the dialect's native schema field (openai response_format, gemini
+                                     responseJsonSchema) */
         STRUCTURED_OUTPUT_CONFIG, /* anthropic output_config.format */
         STRUCTURED_FORCED_TOOL,   /* by a forced tool whose input is the answer */
 };
@@ -54,18 +65,19 @@ struct model_caps {
         int64_t window;     /* tokens; 0: unset */
         int64_t max_output; /* tokens; 0: unset */
         unsigned tasks;     /* enum model_task bits; 0: unset */
-        enum tri vision, documents, audio, tools, forced_tools, prefill, seed, logprobs, penalties, stop, top_k;
+        enum tri vision, documents, audio, tools, forced_tools, prefill, seed, logprobs, penalties, stop,
+                top_k;
         enum tri candidates;           /* n > 1 */
         enum tri parallel_tool_switch; /* parallel_tool_calls: false is understood */
         enum tri image_urls;           /* fetches http(s) image URLs itself; else they are fetched here */
         enum tri tool_result_images;   /* images inside tool results */
         enum tri mid_system;           /* system messages in mid-conversation */
         enum tri tools_with_reasoning; /* NO: effort none is sent when tools are there (gpt-5.6 on chat) */
-        enum tri signatures;           /* YES: wants thought signatures on function calls (gemini 3 and later) */
-        enum tri dimensions;           /* embed: takes `dimensions` */
+        enum tri signatures; /* YES: wants thought signatures on function calls (gemini 3 and later) */
+        enum tri dimensions; /* embed: takes `dimensions` */
         enum sampling_rule sampling;
         enum reasoning_kind reasoning;
-        unsigned efforts;      /* bits 1 << enum effort; 0: unset */
+        unsigned efforts; /* bits 1 << enum effort; 0: unset */
         enum thinking_off off;
         int64_t budget_min, budget_max; /* tokens of thought, for REASONING_BUDGET; 0: unset */
         enum structured_kind structured;

@@ -6,8 +6,9 @@
 #include "base/text.h"
 
 static const char *const effort_names[EFFORTS] = {
-        [EFFORT_NONE] = "none", [EFFORT_MINIMAL] = "minimal", [EFFORT_LOW] = "low", [EFFORT_MEDIUM] = "medium",
-        [EFFORT_HIGH] = "high", [EFFORT_XHIGH] = "xhigh",     [EFFORT_MAX] = "max",
+        [EFFORT_NONE] = "none",     [EFFORT_MINIMAL] = "minimal", [EFFORT_LOW] = "low",
+        [EFFORT_MEDIUM] = "medium", [EFFORT_HIGH] = "high",       [EFFORT_XHIGH] = "xhigh",
+        [EFFORT_MAX] = "max",
 };
 
 const char *effort_name(enum effort e)
@@ -77,8 +78,8 @@ struct chat_block *chat_add_reply_block(struct arena *a, struct chat_choice *c, 
         return c->last_block = b;
 }
 
-struct chat_extra *chat_add_extra(struct arena *a, struct chat_extra **list, const char *name, json_object *value,
-                                  bool hint)
+struct chat_extra *chat_add_extra(struct arena *a, struct chat_extra **list, const char *name,
+                                  json_object *value, bool hint)
 {
         struct chat_extra *e = arena_alloc(a, sizeof *e);
         *e = (struct chat_extra){.name = arena_strdup(a, name), .value = value, .hint = hint};
@@ -107,7 +108,8 @@ struct embed_input *embed_add_input(struct arena *a, struct embed_request *r)
         return r->last_input = i;
 }
 
-struct chat_event *chat_add_event(struct chat_events *events, enum chat_event_type type, int64_t choice, int64_t block)
+struct chat_event *chat_add_event(struct chat_events *events, enum chat_event_type type, int64_t choice,
+                                  int64_t block)
 {
         struct chat_event *e = arena_alloc(events->arena, sizeof *e);
         e->type = type;
@@ -149,13 +151,14 @@ json_object *chat_arguments_object(struct arena *a, const struct chat_block *cal
         json_object *object = NULL;
         if (call->arguments_text.at && !only_space(call->arguments_text)) {
                 struct err ignored = {0};
-                object = json_parse(a, call->arguments_text.at, call->arguments_text.len, JSON_FROM_PROVIDER, &ignored);
+                object = json_parse(a, call->arguments_text.at, call->arguments_text.len, JSON_FROM_PROVIDER,
+                                    &ignored);
                 if (object && json_object_is_type(object, json_type_object))
                         return object;
                 object = json_object_new_object();
-                json_object_object_add(object, "arguments",
-                                       json_object_new_string_len(call->arguments_text.at,
-                                                                  (int)call->arguments_text.len));
+                json_object_object_add(
+                        object, "arguments",
+                        json_object_new_string_len(call->arguments_text.at, (int)call->arguments_text.len));
         } else {
                 object = json_object_new_object();
         }
@@ -216,8 +219,10 @@ static void block_delta(struct chat_events *out, int64_t choice, int64_t index, 
         e->delta = delta;
 }
 
-static void block_events(const struct chat_block *b, int64_t choice, int64_t index, struct chat_events *out)
+static void block_events(const struct chat_block *b, const struct chat_choice *c, int64_t index,
+                         struct chat_events *out)
 {
+        int64_t choice = c->index;
         struct chat_event *start = chat_add_event(out, EVENT_BLOCK_START, choice, index);
         start->block_start = *b;
         start->block_start.next = NULL;
@@ -232,13 +237,19 @@ static void block_events(const struct chat_block *b, int64_t choice, int64_t ind
                 block_delta(out, choice, index, DELTA_ARGUMENTS, chat_arguments_text(out->arena, b));
         }
         block_delta(out, choice, index, DELTA_TEXT, b->text);
-        for (struct chat_citation *c = b->citations; c; c = c->next) {
+        for (struct chat_citation *citation = b->citations; citation; citation = citation->next) {
                 struct chat_event *e = chat_add_event(out, EVENT_DELTA, choice, index);
                 e->delta_kind = DELTA_CITATION;
-                e->citation = c;
+                e->citation = citation;
         }
         if (thinking)
                 block_delta(out, choice, index, DELTA_SIGNATURE, b->signature);
+        json_object *items = b->type == BLOCK_TEXT ? json_peek_array(c->logprobs, "content") : NULL;
+        if (items) {
+                struct chat_event *e = chat_add_event(out, EVENT_DELTA, choice, index);
+                e->delta_kind = DELTA_LOGPROBS;
+                e->logprobs = items;
+        }
         chat_add_event(out, EVENT_BLOCK_STOP, choice, index);
 }
 
@@ -251,7 +262,7 @@ void chat_reply_events(const struct chat_reply *reply, struct chat_events *out)
         for (const struct chat_choice *c = reply->choices; c; c = c->next) {
                 int64_t index = 0;
                 for (const struct chat_block *b = c->blocks; b; b = b->next)
-                        block_events(b, c->index, index++, out);
+                        block_events(b, c, index++, out);
                 struct chat_event *stop = chat_add_event(out, EVENT_STOP, c->index, 0);
                 stop->finish = c->finish;
                 stop->finish_raw = c->finish_raw;

@@ -1,8 +1,9 @@
 /*
- * The canonical forms that stand between dialects: requests, replies and streams of chat, and embeddings. Typed wherever
- * policy or translation looks; json_object * kept as it came where nobody looks (schemas, arguments, fields that only
- * one dialect knows). All memory belongs to the arena of the request; json objects live as long as the tree they came
- * from (json_parse) or are deferred to the arena. Zero means absent, unless said otherwise.
+ * The canonical forms that stand between dialects: requests, replies and streams of chat, and embeddings.
+ * Typed wherever policy or translation looks; json_object * kept as it came where nobody looks (schemas,
+ * arguments, fields that only one dialect knows). All memory belongs to the arena of the request; json
+ * objects live as long as the tree they came from (json_parse) or are deferred to the arena. Zero means
+ * absent, unless said otherwise.
  */
 #ifndef TOLLGATE_DIALECT_CHAT_H
 #define TOLLGATE_DIALECT_CHAT_H
@@ -15,10 +16,24 @@
 #include "base/str.h"
 #include "config/model_caps.h"
 
-enum dialect_id { DIALECT_NONE, DIALECT_OPENAI, DIALECT_ANTHROPIC, DIALECT_GEMINI, DIALECT_PLAIN, DIALECT_ECHO, DIALECTS };
+enum dialect_id {
+        DIALECT_NONE,
+        DIALECT_OPENAI,
+        DIALECT_ANTHROPIC,
+        DIALECT_GEMINI,
+        DIALECT_PLAIN,
+        DIALECT_ECHO,
+        DIALECTS
+};
 
-struct opt_number { bool set; double value; };
-struct opt_int { bool set; int64_t value; };
+struct opt_number {
+        bool set;
+        double value;
+};
+struct opt_int {
+        bool set;
+        int64_t value;
+};
 
 /* ---------------------------------------------------------------- messages */
 
@@ -42,22 +57,24 @@ struct chat_source {
         enum chat_source_kind kind;
         const char *media_type; /* "image/png"; NULL: unknown */
         struct str data;        /* SOURCE_BASE64: standard base64 text, checked; SOURCE_TEXT: the text */
-        const char *url;        /* SOURCE_URL: http(s) URL (data URLs are taken apart into SOURCE_BASE64); SOURCE_FILE_ID: the id */
+        const char *url;        /* SOURCE_URL: http(s) URL (data URLs are taken apart into SOURCE_BASE64);
+                                   SOURCE_FILE_ID: the id */
 };
 
 struct chat_citation {
         struct chat_citation *next;
-        const char *url, *title;  /* NULL: unknown */
+        const char *url, *title; /* NULL: unknown */
         struct str cited_text;
-        int64_t start, end;       /* characters (Unicode code points) of the block's text; end 0: unknown */
-        json_object *raw;         /* as it came, or NULL */
+        int64_t start, end; /* characters (Unicode code points) of the block's text; end 0: unknown */
+        json_object *raw;   /* as it came, or NULL */
         enum dialect_id raw_dialect;
 };
 
 struct chat_block {
         struct chat_block *next;
         enum chat_block_type type;
-        const char *path; /* where it stood in the client's request: "messages[3].content[1]"; NULL in replies */
+        const char
+                *path; /* where it stood in the client's request: "messages[3].content[1]"; NULL in replies */
         struct str text;
         struct chat_source source;
         const char *detail; /* image: "auto", "low", "high", "original" */
@@ -72,7 +89,7 @@ struct chat_block {
         enum dialect_id signature_from;  /* whose it is: never sent to another (dialect/carry.h) */
         struct chat_citation *citations; /* text of replies */
         json_object *cache_control;      /* anthropic's mark, or NULL */
-        json_object *raw;
+        json_object *raw; /* BLOCK_OTHER: the block; other types: an object of members that only raw_dialect knows, or NULL */
         enum dialect_id raw_dialect;
 };
 
@@ -93,10 +110,12 @@ struct chat_tool {
         json_object *parameters; /* JSON Schema, NULL: no arguments */
         enum tri strict;
         json_object *cache_control;
-        json_object *raw; /* set: a tool that runs at the provider or that only raw_dialect knows (hosted, custom grammar) */
+        json_object *raw; /* set: a tool that runs at the provider or that only raw_dialect knows (hosted,
+                             custom grammar) */
         enum dialect_id raw_dialect;
         const char *raw_type; /* "web_search_20260318", "googleSearch", "custom" */
         const char *path;     /* "tools[2]" */
+        json_object *extra;   /* members of a function tool that only the request's own dialect knows, as an object; or NULL */
 };
 
 struct chat_name {
@@ -104,13 +123,20 @@ struct chat_name {
         const char *name;
 };
 
-enum tool_choice { TOOL_CHOICE_UNSET, TOOL_CHOICE_AUTO, TOOL_CHOICE_NONE, TOOL_CHOICE_REQUIRED, TOOL_CHOICE_NAMED };
+enum tool_choice {
+        TOOL_CHOICE_UNSET,
+        TOOL_CHOICE_AUTO,
+        TOOL_CHOICE_NONE,
+        TOOL_CHOICE_REQUIRED,
+        TOOL_CHOICE_NAMED
+};
 
 enum response_format { FORMAT_UNSET, FORMAT_TEXT, FORMAT_JSON_OBJECT, FORMAT_JSON_SCHEMA };
 
 /* ---------------------------------------------------------------- request */
 
-/* Fields that policy may refuse, force, fill in or leave out. Each dialect names them in its own words (dialect.h). */
+/* Fields that policy may refuse, force, fill in or leave out. Each dialect names them in its own words
+ * (dialect.h). */
 enum chat_field {
         FIELD_MODEL,
         FIELD_MESSAGES,
@@ -147,7 +173,13 @@ enum chat_field {
         CHAT_FIELDS
 };
 
-enum thinking_mode { THINKING_UNSET, THINKING_OFF, THINKING_BUDGET, THINKING_ADAPTIVE, THINKING_BETWEEN_TOOLS };
+enum thinking_mode {
+        THINKING_UNSET,
+        THINKING_OFF,
+        THINKING_BUDGET,
+        THINKING_ADAPTIVE,
+        THINKING_BETWEEN_TOOLS
+};
 
 struct chat_reasoning {
         enum effort effort;
@@ -161,20 +193,22 @@ struct chat_extra {
         struct chat_extra *next;
         const char *name;
         json_object *value;
-        bool hint; /* may be left out when the target is of another dialect (told as adjusted); else the target is unfit */
+        bool hint; /* may be left out when the target is of another dialect (told as adjusted); else the
+                      target is unfit */
 };
 
 struct chat_request {
         enum dialect_id from;
-        const char *model; /* as the client named it: "assistant", "assistant@2026-08", "gemini/gemini-3.5-flash" */
+        const char *model; /* as the client named it: "assistant", "assistant@2026-08",
+                              "gemini/gemini-3.5-flash" */
         struct chat_message *messages, *last_message;
         struct chat_tool *tools, *last_tool;
         enum tool_choice tool_choice;
-        const char *tool_choice_name;      /* TOOL_CHOICE_NAMED */
-        struct chat_name *allowed_tools;   /* AUTO or REQUIRED restricted to these; NULL: all */
-        enum tri parallel_tools;           /* NO: at most one call */
+        const char *tool_choice_name;    /* TOOL_CHOICE_NAMED */
+        struct chat_name *allowed_tools; /* AUTO or REQUIRED restricted to these; NULL: all */
+        enum tri parallel_tools;         /* NO: at most one call */
         enum response_format response_format;
-        json_object *schema;               /* FORMAT_JSON_SCHEMA */
+        json_object *schema; /* FORMAT_JSON_SCHEMA */
         const char *schema_name, *schema_description;
         enum tri schema_strict;
         struct chat_reasoning reasoning;
@@ -195,12 +229,22 @@ struct chat_request {
 
 /* ---------------------------------------------------------------- reply */
 
-enum chat_finish { FINISH_NONE, FINISH_STOP, FINISH_STOP_SEQUENCE, FINISH_LENGTH, FINISH_TOOL, FINISH_FILTER, FINISH_PAUSE, FINISH_ERROR };
+enum chat_finish {
+        FINISH_NONE,
+        FINISH_STOP,
+        FINISH_STOP_SEQUENCE,
+        FINISH_LENGTH,
+        FINISH_TOOL,
+        FINISH_FILTER,
+        FINISH_PAUSE,
+        FINISH_ERROR
+};
 
-/* Counts of tokens, bounded to 0 … 1e12. `input` includes cached and cache_write; `output` includes reasoning. */
+/* Counts of tokens, bounded to 0 … 1e12. `input` includes cached and cache_write; `output` includes
+ * reasoning. */
 struct chat_usage {
-        bool known;     /* the provider said something */
-        bool estimated; /* reckoned here */
+        bool known;                                         /* the provider said something */
+        bool estimated;                                     /* reckoned here */
         int64_t input, cached, cache_write, cache_write_1h; /* cache_write includes the 1 h part */
         int64_t output, reasoning;
         int64_t audio_input, audio_output, image_input;
@@ -233,10 +277,10 @@ enum chat_event_type {
         EVENT_BLOCK_START, /* block_start: type, id, name, signature, redacted, raw; no text */
         EVENT_DELTA,       /* delta_kind, delta */
         EVENT_BLOCK_STOP,
-        EVENT_USAGE,       /* usage: the totals so far; replaces what was said before */
-        EVENT_STOP,        /* finish of a choice */
-        EVENT_END,         /* the provider's sign that the answer is whole; always last */
-        EVENT_ERROR,       /* error: the provider failed in mid-stream; always last */
+        EVENT_USAGE, /* usage: the totals so far; replaces what was said before */
+        EVENT_STOP,  /* finish of a choice */
+        EVENT_END,   /* the provider's sign that the answer is whole; always last */
+        EVENT_ERROR, /* error: the provider failed in mid-stream; always last */
         EVENT_PING,
 };
 
@@ -249,9 +293,10 @@ enum chat_delta_kind {
 };
 
 /*
- * Blocks of a choice are numbered from 0 without gaps in the order in which they start. Blocks may be open at the same
- * time (openai interleaves parallel calls); encoders that need them one after the other hold back the later ones.
- * Every block that starts stops, and stops before its choice's EVENT_STOP, unless the stream ends in EVENT_ERROR.
+ * Blocks of a choice are numbered from 0 without gaps in the order in which they start. Blocks may be open at
+ * the same time (openai interleaves parallel calls); encoders that need them one after the other hold back
+ * the later ones. Every block that starts stops, and stops before its choice's EVENT_STOP, unless the stream
+ * ends in EVENT_ERROR.
  */
 struct chat_event {
         struct chat_event *next;
@@ -294,7 +339,7 @@ struct embed_request {
         size_t input_count;
         bool single; /* the client gave one input, not a list of one */
         struct opt_int dimensions;
-        bool base64; /* openai encoding_format */
+        bool base64;                   /* openai encoding_format */
         const char *task_type, *title; /* gemini */
         const char *user;
         struct chat_extra *extras;
@@ -319,19 +364,23 @@ struct chat_block *chat_add_block(struct arena *a, struct chat_message *m, enum 
 struct chat_tool *chat_add_tool(struct arena *a, struct chat_request *r);
 struct chat_choice *chat_add_choice(struct arena *a, struct chat_reply *r);
 struct chat_block *chat_add_reply_block(struct arena *a, struct chat_choice *c, enum chat_block_type type);
-struct chat_extra *chat_add_extra(struct arena *a, struct chat_extra **list, const char *name, json_object *value, bool hint);
+struct chat_extra *chat_add_extra(struct arena *a, struct chat_extra **list, const char *name,
+                                  json_object *value, bool hint);
 void chat_add_name(struct arena *a, struct chat_name **list, const char *name); /* appends */
 struct embed_input *embed_add_input(struct arena *a, struct embed_request *r);
 /* Appends a zeroed event of the type; choice and block as given. */
-struct chat_event *chat_add_event(struct chat_events *events, enum chat_event_type type, int64_t choice, int64_t block);
+struct chat_event *chat_add_event(struct chat_events *events, enum chat_event_type type, int64_t choice,
+                                  int64_t block);
 
-/* Arguments of a call as JSON text: arguments_text, else the object serialised, else "{}". "" counts as "{}". */
+/* Arguments of a call as JSON text: arguments_text, else the object serialised, else "{}". "" counts as "{}".
+ */
 struct str chat_arguments_text(struct arena *a, const struct chat_block *call);
-/* Arguments as an object: `arguments`, else arguments_text parsed, else (broken JSON) an object {"arguments": "<text>"}. */
+/* Arguments as an object: `arguments`, else arguments_text parsed, else (broken JSON) an object {"arguments":
+ * "<text>"}. */
 json_object *chat_arguments_object(struct arena *a, const struct chat_block *call);
 /* Takes a data: URL apart (RFC 2397); base64 only, checked. False: it is none, or broken. */
 bool chat_parse_data_url(struct arena *a, const char *url, size_t len, struct chat_source *out);
-const char *effort_name(enum effort e); /* "none", "minimal", … ; NULL for EFFORT_UNSET */
+const char *effort_name(enum effort e);     /* "none", "minimal", … ; NULL for EFFORT_UNSET */
 enum effort effort_parse(const char *name); /* EFFORT_UNSET when unknown */
 /* All text blocks of a list put together. */
 struct str chat_join_text(struct arena *a, const struct chat_block *blocks);

@@ -1,6 +1,6 @@
 /*
- * What went wrong upstream, told apart far enough for policy/fault.h to decide what happens next. Dialects make these
- * from answers; upstream/transport.h from the network; the relay from its timers.
+ * What went wrong upstream, told apart far enough for policy/fault.h to decide what happens next. Dialects
+ * make these from answers; upstream/transport.h from the network; the relay from its timers.
  */
 #ifndef TOLLGATE_DIALECT_FAULT_KIND_H
 #define TOLLGATE_DIALECT_FAULT_KIND_H
@@ -21,7 +21,7 @@ enum fault_kind {
         FAULT_OVERLOAD,       /* 503, 529 */
         FAULT_TIMEOUT,        /* 408 from the provider */
         FAULT_DNS,
-        FAULT_CONNECT,        /* refused, unreachable, connect timeout */
+        FAULT_CONNECT, /* refused, unreachable, connect timeout */
         FAULT_TLS,
         FAULT_FIRST_TOKEN,    /* nothing within first_token */
         FAULT_IDLE,           /* a stall within the stream */
@@ -35,10 +35,10 @@ enum fault_kind {
 
 struct upstream_fault {
         enum fault_kind kind;
-        int status;             /* HTTP status, 0: none */
-        const char *message;    /* provider's words, cleaned and capped at 2 KiB; NULL: none */
+        int status;                      /* HTTP status, 0: none */
+        const char *message;             /* provider's words, cleaned and capped at 2 KiB; NULL: none */
         const char *type, *code, *param; /* provider's, or NULL */
-        int64_t retry_after_ms; /* 0: not said */
+        int64_t retry_after_ms;          /* 0: not said */
 };
 
 #endif

@@ -1,4 +1,5 @@
-/* What an image is, told from its bytes and never from what a header claims: PNG, JPEG, GIF, WebP, BMP, TIFF, HEIC, AVIF. */
+/* What an image is, told from its bytes and never from what a header claims: PNG, JPEG, GIF, WebP, BMP, TIFF,
+ * HEIC, AVIF. */
 #ifndef TOLLGATE_DIALECT_IMAGE_H
 #define TOLLGATE_DIALECT_IMAGE_H
 

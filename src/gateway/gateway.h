@@ -1,6 +1,6 @@
 /*
- * The web server's side: one request from its CGI environment to the last byte. Everything of the process that outlives
- * a request stands in struct gateway.
+ * The web server's side: one request from its CGI environment to the last byte. Everything of the process
+ * that outlives a request stands in struct gateway.
  */
 #ifndef TOLLGATE_GATEWAY_GATEWAY_H
 #define TOLLGATE_GATEWAY_GATEWAY_H
@@ -17,7 +17,8 @@ struct gateway {
         struct meter memory;
         _Atomic int busy;      /* model requests under way */
         int workers;           /* threads of this process; two are kept for what must always answer */
-        bool socket_is_remote; /* the listening socket is TCP: REMOTE_USER and SSL_* are not believed unless configured */
+        bool socket_is_remote; /* the listening socket is TCP: REMOTE_USER and SSL_* are not believed unless
+                                  configured */
 };
 
 /* Serves one request, whatever it is; never fails. */

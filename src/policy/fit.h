@@ -1,7 +1,7 @@
 /*
- * What a target cannot do (contract §4): a hint is fitted or left out and told as adjusted; anything that changes what
- * the caller gets makes the target unfit. Also `set` and `default` of a version, and the guards of SECURITY item 6.
- * Pure functions over structs; the request is never changed, a shallow copy is.
+ * What a target cannot do (contract §4): a hint is fitted or left out and told as adjusted; anything that
+ * changes what the caller gets makes the target unfit. Also `set` and `default` of a version, and the guards
+ * of SECURITY item 6. Pure functions over structs; the request is never changed, a shallow copy is.
  */
 #ifndef TOLLGATE_POLICY_FIT_H
 #define TOLLGATE_POLICY_FIT_H
@@ -14,17 +14,18 @@
 enum { FIT_CHANGES_MAX = 32 };
 
 struct fit_change {
-        enum chat_field field;   /* CHAT_FIELDS: an extra member, by name */
-        const char *shown;       /* in the client's words, for x-tollgate-adjusted: "temperature" */
-        bool removed;            /* left out; else its value was changed in `request` */
-        bool forced;             /* by `set` or `default`: not told as adjusted */
+        enum chat_field field; /* CHAT_FIELDS: an extra member, by name */
+        const char *shown;     /* in the client's words, for x-tollgate-adjusted: "temperature" */
+        bool removed;          /* left out; else its value was changed in `request` */
+        bool forced;           /* by `set` or `default`: not told as adjusted */
 };
 
 struct fit {
         bool fits;
-        const char *unfit_field; /* in the client's words, with the path where there is one: "messages[0].content[1]" */
-        const char *unfit_why;   /* a sentence: "claude-opus-5-5 does not take a forced tool_choice" */
-        enum err_cause unfit_cause; /* ERR_UNSUPPORTED, or ERR_FORBIDDEN for guards */
+        const char *unfit_field;     /* in the client's words, with the path where there is one:
+                                        "messages[0].content[1]" */
+        const char *unfit_why;       /* a sentence: "claude-opus-5-5 does not take a forced tool_choice" */
+        enum err_cause unfit_cause;  /* ERR_UNSUPPORTED, or ERR_FORBIDDEN for guards */
         struct chat_request request; /* the copy to encode */
         struct fit_change changes[FIT_CHANGES_MAX];
         size_t change_count;
@@ -32,8 +33,9 @@ struct fit {
 };
 
 /* allow: the account's permissions (SECURITY item 6). version gives `set` and `default`; NULL for none. */
-void fit_chat(struct arena *a, const struct config *c, const struct chat_request *r, const struct config_target *t,
-              const struct config_version *version, const struct config_account *account, struct fit *out);
+void fit_chat(struct arena *a, const struct config *c, const struct chat_request *r,
+              const struct config_target *t, const struct config_version *version,
+              const struct config_account *account, struct fit *out);
 
 struct embed_fit {
         bool fits;
@@ -43,10 +45,11 @@ struct embed_fit {
         size_t adjusted_count;
         int64_t batch_inputs; /* inputs of one upstream call; 0: all */
 };
-void fit_embed(struct arena *a, const struct config *c, const struct embed_request *r, const struct config_target *t,
-               const struct config_version *version, struct embed_fit *out);
+void fit_embed(struct arena *a, const struct config *c, const struct embed_request *r,
+               const struct config_target *t, const struct config_version *version, struct embed_fit *out);
 
-/* Edits that make the client's own body fit for the target: model, forced and removed fields, usage of streams. */
+/* Edits that make the client's own body fit for the target: model, forced and removed fields, usage of
+ * streams. */
 size_t fit_patch_edits(struct arena *a, const struct fit *f, const struct config_target *t,
                        const struct config_version *version, struct patch_edit *edits, size_t max);
 

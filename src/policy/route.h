@@ -1,6 +1,6 @@
 /*
- * From the name a caller asks for to targets: "assistant", "assistant@2026-08", "provider/model" (accounts with `direct`),
- * or nothing (the default of the task). Pure.
+ * From the name a caller asks for to targets: "assistant", "assistant@2026-08", "provider/model" (accounts
+ * with `direct`), or nothing (the default of the task). Pure.
  */
 #ifndef TOLLGATE_POLICY_ROUTE_H
 #define TOLLGATE_POLICY_ROUTE_H
@@ -16,10 +16,10 @@ struct route {
         struct config_target direct_target;
 };
 
-/* task: one enum model_task bit. account NULL: everything is allowed (the command line). False: err (ERR_MODEL_NOT_FOUND,
- * ERR_FORBIDDEN, ERR_BAD_REQUEST when no model is named and there is no default). */
-bool route_resolve(const struct config *c, const struct config_account *account, const char *name, enum model_task task,
-                   struct arena *a, struct route *out, struct err *err);
+/* task: one enum model_task bit. account NULL: everything is allowed (the command line). False: err
+ * (ERR_MODEL_NOT_FOUND, ERR_FORBIDDEN, ERR_BAD_REQUEST when no model is named and there is no default). */
+bool route_resolve(const struct config *c, const struct config_account *account, const char *name,
+                   enum model_task task, struct arena *a, struct route *out, struct err *err);
 /* May the account use this model (by its configured name)? */
 bool route_allowed(const struct config_account *account, const char *model_name);
 

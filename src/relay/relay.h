@@ -1,6 +1,6 @@
 /*
- * A request's life from the canonical form to the last event: targets in order, the pump between provider and client, the
- * settled record. Knows no web server: the client is a table of callbacks.
+ * A request's life from the canonical form to the last event: targets in order, the pump between provider and
+ * client, the settled record. Knows no web server: the client is a table of callbacks.
  */
 #ifndef TOLLGATE_RELAY_RELAY_H
 #define TOLLGATE_RELAY_RELAY_H
@@ -21,7 +21,8 @@ struct relay_head {
         int status;
         const char *content_type;
         bool stream; /* cache-control: no-cache, x-accel-buffering: no; flush after every write */
-        struct relay_header headers[RELAY_HEADERS_MAX]; /* x-tollgate-*, retry-after, …; names in lower case, values safe */
+        struct relay_header headers[RELAY_HEADERS_MAX]; /* x-tollgate-*, retry-after, …; names in lower case,
+                                                           values safe */
         size_t header_count;
 };
 
@@ -48,10 +49,10 @@ struct relay_call {
         const struct config_account *account; /* NULL: the command line */
         const struct route *route;
         struct answer_context *answer;
-        struct str body;          /* the client's own bytes, for the fast path; {NULL, 0}: none (forms) */
+        struct str body; /* the client's own bytes, for the fast path; {NULL, 0}: none (forms) */
         bool body_is_json;
         const struct relay_client *client;
-        int64_t started_ms;       /* clock_now_ms() at the request's arrival */
+        int64_t started_ms; /* clock_now_ms() at the request's arrival */
 };
 
 /* What happened, for the log now and the ledger later. */
@@ -66,10 +67,12 @@ struct relay_record {
 };
 
 /* Answers the client whatever happens: with the reply, a stream, or an error in its dialect. */
-void relay_chat(const struct relay_call *call, const struct chat_request *request, struct relay_record *record);
-void relay_embed(const struct relay_call *call, const struct embed_request *request, struct relay_record *record);
+void relay_chat(const struct relay_call *call, const struct chat_request *request,
+                struct relay_record *record);
+void relay_embed(const struct relay_call *call, const struct embed_request *request,
+                 struct relay_record *record);
 /* An error in the client's dialect and format, with its headers (retry-after, x-should-retry, allow). */
-void relay_error(const struct relay_client *client, const struct dialect *dialect, const struct answer_context *answer,
-                 const struct err *err);
+void relay_error(const struct relay_client *client, const struct dialect *dialect,
+                 const struct answer_context *answer, const struct err *err);
 
 #endif

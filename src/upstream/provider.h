@@ -1,4 +1,5 @@
-/* A provider is a row of configuration: dialect, base URL, way to sign. Makes a whole HTTP request of a dialect's. */
+/* A provider is a row of configuration: dialect, base URL, way to sign. Makes a whole HTTP request of a
+ * dialect's. */
 #ifndef TOLLGATE_UPSTREAM_PROVIDER_H
 #define TOLLGATE_UPSTREAM_PROVIDER_H
 
@@ -6,8 +7,8 @@
 #include "dialect/dialect.h"
 #include "upstream/transport.h"
 
-/* URL, credentials (openai: Authorization Bearer; anthropic: x-api-key; gemini: x-goog-api-key), the provider's own
- * headers (which win), user-agent. The body stays the wire request's. */
+/* URL, credentials (openai: Authorization Bearer; anthropic: x-api-key; gemini: x-goog-api-key), the
+ * provider's own headers (which win), user-agent. The body stays the wire request's. */
 void provider_prepare(struct arena *a, const struct config_provider *p, const struct dialect *d,
                       const struct wire_request *wire, const char *request_id, struct transfer_request *out);
 
