@@ -89,7 +89,7 @@ struct chat_block {
         enum dialect_id signature_from;  /* whose it is: never sent to another (dialect/carry.h) */
         struct chat_citation *citations; /* text of replies */
         json_object *cache_control;      /* anthropic's mark, or NULL */
-        json_object *raw;
+        json_object *raw; /* BLOCK_OTHER: the block; other types: an object of members that only raw_dialect knows, or NULL */
         enum dialect_id raw_dialect;
 };
 
@@ -115,6 +115,7 @@ struct chat_tool {
         enum dialect_id raw_dialect;
         const char *raw_type; /* "web_search_20260318", "googleSearch", "custom" */
         const char *path;     /* "tools[2]" */
+        json_object *extra;   /* members of a function tool that only the request's own dialect knows, as an object; or NULL */
 };
 
 struct chat_name {
