@@ -1,3 +1,4 @@
+#define _GNU_SOURCE 1 /* memmem */
 #include "dialect/carry.h"
 
 #include <string.h>

@@ -267,8 +267,10 @@ static void block_delta(struct chat_events *out, int64_t choice, int64_t index, 
         e->delta = delta;
 }
 
-static void block_events(const struct chat_block *b, int64_t choice, int64_t index, struct chat_events *out)
+static void block_events(const struct chat_block *b, const struct chat_choice *c, int64_t index,
+                         struct chat_events *out)
 {
+        int64_t choice = c->index;
         struct chat_event *start = chat_add_event(out, EVENT_BLOCK_START, choice, index);
         start->block_start = *b;
         start->block_start.next = NULL;
@@ -283,13 +285,19 @@ static void block_events(const struct chat_block *b, int64_t choice, int64_t ind
                 block_delta(out, choice, index, DELTA_ARGUMENTS, chat_arguments_text(out->arena, b));
         }
         block_delta(out, choice, index, DELTA_TEXT, b->text);
-        for (struct chat_citation *c = b->citations; c; c = c->next) {
+        for (struct chat_citation *citation = b->citations; citation; citation = citation->next) {
                 struct chat_event *e = chat_add_event(out, EVENT_DELTA, choice, index);
                 e->delta_kind = DELTA_CITATION;
-                e->citation = c;
+                e->citation = citation;
         }
         if (thinking)
                 block_delta(out, choice, index, DELTA_SIGNATURE, b->signature);
+        json_object *items = b->type == BLOCK_TEXT ? json_peek_array(c->logprobs, "content") : NULL;
+        if (items) {
+                struct chat_event *e = chat_add_event(out, EVENT_DELTA, choice, index);
+                e->delta_kind = DELTA_LOGPROBS;
+                e->logprobs = items;
+        }
         chat_add_event(out, EVENT_BLOCK_STOP, choice, index);
 }
 
@@ -302,7 +310,7 @@ void chat_reply_events(const struct chat_reply *reply, struct chat_events *out)
         for (const struct chat_choice *c = reply->choices; c; c = c->next) {
                 int64_t index = 0;
                 for (const struct chat_block *b = c->blocks; b; b = b->next)
-                        block_events(b, c->index, index++, out);
+                        block_events(b, c, index++, out);
                 struct chat_event *stop = chat_add_event(out, EVENT_STOP, c->index, 0);
                 stop->finish = c->finish;
                 stop->finish_raw = c->finish_raw;

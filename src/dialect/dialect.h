@@ -83,6 +83,9 @@ struct dialect {
         enum dialect_id id;
         const char *name;
         struct field_names fields[CHAT_FIELDS];
+        /* Bytes that end a whole stream, written on the fast path where the provider closed without them.
+         * NULL: none. */
+        const char *stream_end;
 
         /* ---- the client's end ---- */
         bool (*decode_chat_request)(const struct client_input *in, struct chat_request *out, struct err *err);

@@ -12,10 +12,11 @@
 struct sse_event {
         struct str name; /* "": none given */
         struct str data;
-        struct str raw;  /* the bytes as they arrived, with comments before it and the blank line that ended it; no NUL
-                          * follows. Comments of more than 4 KiB in a row are forgotten */
+        /* The bytes as they arrived, with comments before it and the blank line that ended it. */
+        struct str raw;
 };
 
+/* No NUL follows `raw`; comments of more than 4 KiB in a row are forgotten. */
 struct sse_parser;
 
 /* max_event: bytes of one event, raw. */

@@ -1,0 +1,214 @@
+/* One attempt of a chat at one target: encode or patch, ask, decode, answer. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "dialect/carry.h"
+#include "policy/catalogue.h"
+#include "relay/attempt.h"
+#include "upstream/echo.h"
+#include "upstream/fetch.h"
+
+enum { EDITS_MAX = 64, BODY_EXTRA = 1 << 20 };
+
+/* ---- images by URL ---- */
+
+static size_t count_urls(const struct chat_block *blocks)
+{
+        size_t n = 0;
+        for (const struct chat_block *b = blocks; b; b = b->next) {
+                n += b->type == BLOCK_IMAGE && b->source.kind == SOURCE_URL;
+                for (const struct chat_block *c = b->content; c; c = c->next)
+                        n += c->type == BLOCK_IMAGE && c->source.kind == SOURCE_URL;
+        }
+        return n;
+}
+
+static void add_jobs(struct chat_block *blocks, const char *path, struct fetch_job *jobs, size_t *n)
+{
+        for (struct chat_block *b = blocks; b; b = b->next) {
+                const char *here = b->path ? b->path : path;
+                if (b->type == BLOCK_IMAGE && b->source.kind == SOURCE_URL)
+                        jobs[(*n)++] =
+                                (struct fetch_job){.url = b->source.url, .path = here, .out = &b->source};
+                if (b->content)
+                        add_jobs(b->content, here, jobs, n);
+        }
+}
+
+/* Fetched once for all attempts: the blocks themselves change, and then the client's own bytes can't be used.
+ */
+static bool fetch_for(struct attempt *at, const struct chat_request *r)
+{
+        const struct relay_call *call = at->run->call;
+        size_t count = 0, n = 0;
+        for (const struct chat_message *m = r->messages; m; m = m->next)
+                count += count_urls(m->blocks);
+        if (count == 0)
+                return true;
+        struct fetch_job *jobs = arena_alloc(call->arena, count * sizeof *jobs);
+        for (const struct chat_message *m = r->messages; m; m = m->next)
+                add_jobs(m->blocks, m->path, jobs, &n);
+        at->run->images_fetched = true;
+        return fetch_images(call->arena, call->env->config, jobs, n, &at->err);
+}
+
+static bool wants_bytes(const struct attempt *at, const struct model_caps *caps)
+{
+        if (caps->image_urls != TRI_UNSET)
+                return caps->image_urls == TRI_NO;
+        return at->dialect->id == DIALECT_GEMINI;
+}
+
+/* ---- the request ---- */
+
+static bool can_patch(const struct attempt *at, const struct fit *fit)
+{
+        const struct relay_call *call = at->run->call;
+        return call->dialect == at->dialect && fit->patchable && call->body_is_json &&
+               !at->run->images_fetched && at->dialect->address_chat_request && !carry_present(call->body);
+}
+
+static bool patch_request(struct attempt *at, const struct fit *fit, const struct wire_target *target,
+                          struct wire_request *wire)
+{
+        const struct relay_call *call = at->run->call;
+        struct patch_edit edits[EDITS_MAX];
+        size_t n = fit_patch_edits(call->arena, fit, at->target, call->route->version, edits, EDITS_MAX);
+        at->dialect->address_chat_request(call->arena, &fit->request, target, wire);
+        return patch_apply(call->body, edits, n, &wire->body);
+}
+
+/* False: at->err. *fast tells which way it went. */
+static bool make_request(struct attempt *at, const struct fit *fit, const struct model_caps *caps,
+                         struct wire_request *wire, bool *fast)
+{
+        struct arena *a = at->run->call->arena;
+        const struct wire_target target = {.model = at->target->model, .caps = *caps};
+        *fast = can_patch(at, fit) && patch_request(at, fit, &target, wire);
+        if (*fast)
+                return true;
+        buf_reset(&wire->body);
+        wire->header_count = 0;
+        if (!at->dialect->encode_chat_request(a, &fit->request, &target, wire, &at->err))
+                return false;
+        return !wire->body.failed || err_set(&at->err, a, ERR_TOO_LARGE, NULL, "the request is too large");
+}
+
+/* ---- the answer in one piece ---- */
+
+static enum attempt_result deliver_reply(struct attempt *at, const struct chat_reply *reply, struct str raw)
+{
+        struct relay_run *run = at->run;
+        const struct relay_call *call = run->call;
+        struct buf out;
+        buf_init(&out, ANSWER_BYTES_MAX);
+        run->record->usage = reply->usage;
+        run->record->served_model = reply->model;
+        run->record->first_token_ms = clock_now_ms() - call->started_ms;
+        call->answer->latency_ms = run->record->first_token_ms;
+        if (!raw.at) {
+                call->dialect->encode_chat_reply(call->answer, reply, &out);
+                raw = (struct str){out.data, out.len};
+        }
+        enum attempt_result result = ATTEMPT_ANSWERED;
+        if (out.failed) {
+                at->fault = (struct upstream_fault){.kind = FAULT_MALFORMED};
+                result = ATTEMPT_FAILED;
+        } else {
+                deliver_prepare(run, at->target, reply->model, false);
+                run->content_sent = true;
+                if (!deliver_bytes(run, raw, false))
+                        result = ATTEMPT_OVER;
+        }
+        run->record->whole = result == ATTEMPT_ANSWERED;
+        buf_release(&out);
+        return result;
+}
+
+static enum attempt_result attempt_chat_whole(struct attempt *at, const struct wire_request *wire, bool fast)
+{
+        const struct relay_call *call = at->run->call;
+        struct exchange x = {.attempt = at, .wire = wire};
+        struct chat_reply reply = {0};
+        enum attempt_result result = ATTEMPT_FAILED;
+        buf_init(&x.body, ANSWER_BYTES_MAX);
+        if (exchange_run(&x)) {
+                struct str body = {x.body.data ? x.body.data : "", x.body.len};
+                if (at->dialect->decode_chat_reply(call->arena, body, &reply, &at->fault))
+                        result = deliver_reply(at, &reply, fast ? body : (struct str){0});
+                else if (at->fault.message)
+                        at->fault.message = scrub_text(call->arena, call->env->config, at->fault.message);
+        }
+        if (at->run->stop)
+                result = ATTEMPT_OVER;
+        buf_release(&x.body);
+        return result;
+}
+
+enum attempt_result attempt_chat(struct attempt *at, const struct chat_request *original,
+                                 const struct fit *fit)
+{
+        const struct relay_call *call = at->run->call;
+        struct model_caps caps;
+        struct wire_request wire = {.method = "POST"};
+        bool fast = false;
+        if (!at->dialect)
+                return attempt_echo_chat(at, &fit->request);
+        catalogue_target_caps(call->env->config, at->target, &caps);
+        if (wants_bytes(at, &caps) && !fetch_for(at, original))
+                return ATTEMPT_OVER;
+        buf_init(&wire.body, (size_t)call->env->config->max_body * 2 + BODY_EXTRA);
+        enum attempt_result result = ATTEMPT_OVER;
+        if (make_request(at, fit, &caps, &wire, &fast)) {
+                at->run->record->fast_path = fast;
+                result = fit->request.stream ? attempt_chat_stream(at, &fit->request, &wire, fast)
+                                             : attempt_chat_whole(at, &wire, fast);
+        }
+        buf_release(&wire.body);
+        return result;
+}
+
+/* ---- echo ---- */
+
+static enum attempt_result echo_stream(struct attempt *at, const struct chat_reply *reply)
+{
+        struct relay_run *run = at->run;
+        const struct relay_call *call = run->call;
+        struct chat_events events = {.arena = call->arena};
+        struct buf out;
+        buf_init(&out, ANSWER_BYTES_MAX);
+        at->encoder = call->dialect->encoder_new(call->answer);
+        echo_events(reply, &events);
+        deliver_prepare(run, at->target, reply->model, true);
+        run->content_sent = true;
+        run->record->usage = reply->usage;
+        run->record->served_model = reply->model;
+        int64_t delay = at->target->provider->echo_delay_ms;
+        for (const struct chat_event *e = events.first; e && !run->stop; e = e->next) {
+                if (e->type == EVENT_DELTA && delay > 0 && !exchange_pause(run, delay))
+                        break;
+                if (e->type == EVENT_DELTA && !run->record->first_token_ms)
+                        run->record->first_token_ms = clock_now_ms() - call->started_ms;
+                call->dialect->encode_event(at->encoder, e, &out);
+                /* One write a token where somebody watches; all at once where nothing is to be waited for. */
+                if (delay > 0 || !e->next) {
+                        deliver_bytes(run, (struct str){out.data, out.len}, true);
+                        buf_reset(&out);
+                }
+        }
+        buf_release(&out);
+        run->record->whole = !run->stop;
+        return run->stop ? ATTEMPT_OVER : ATTEMPT_ANSWERED;
+}
+
+enum attempt_result attempt_echo_chat(struct attempt *at, const struct chat_request *request)
+{
+        const struct relay_call *call = at->run->call;
+        struct chat_reply reply = {0};
+        echo_chat(call->arena, at->target->provider, at->target->model, request, call->answer->created,
+                  call->answer->id_seed, &reply);
+        if (request->stream)
+                return echo_stream(at, &reply);
+        if (!exchange_pause(at->run, at->target->provider->echo_delay_ms))
+                return ATTEMPT_OVER;
+        return deliver_reply(at, &reply, (struct str){0});
+}

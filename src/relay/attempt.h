@@ -1,0 +1,97 @@
+/*
+ * Inside the relay: one request under way (struct relay_run) and one attempt of it at a target. Not for other
+ * floors.
+ */
+#ifndef TOLLGATE_RELAY_ATTEMPT_H
+#define TOLLGATE_RELAY_ATTEMPT_H
+
+#include "policy/fault.h"
+#include "policy/fit.h"
+#include "relay/relay.h"
+
+/* The largest answer taken in one piece, and the largest single event of a stream. */
+enum { ANSWER_BYTES_MAX = 64 << 20, EVENT_BYTES_MAX = 16 << 20 };
+
+struct relay_run {
+        const struct relay_call *call;
+        struct relay_record *record;
+        struct relay_head head; /* grows until it goes out */
+        bool begun;             /* the head is out: only an error event can tell of a failure now */
+        bool content_sent;      /* a content event is out: no other target any more */
+        bool stop;              /* the client has left: nothing more is to be written */
+        int64_t deadline_ms;    /* of the version's total, on clock_now_ms() */
+        int64_t last_write_ms;
+        struct fault_tally tally;
+        const char *adjusted; /* for x-tollgate-adjusted, or NULL */
+        bool images_fetched;  /* the request is no longer what the client's bytes say */
+        int64_t metered;      /* bytes counted in env->memory */
+};
+
+enum attempt_result {
+        ATTEMPT_ANSWERED, /* the client has the whole answer */
+        ATTEMPT_FAILED,   /* fault tells why; run->content_sent tells whether another target may be asked */
+        ATTEMPT_OVER,     /* nothing more can be done: the client has left, or err was set */
+};
+
+struct attempt {
+        struct relay_run *run;
+        const struct config_target *target;
+        const struct dialect *dialect; /* the provider's; NULL: echo */
+        void *encoder; /* of the client's stream, once there is one: an error event needs it */
+        struct upstream_fault fault;
+        struct err err; /* ATTEMPT_OVER: to tell the client, if a cause is set */
+};
+
+/* ---- writing to the client (deliver.c) ---- */
+/* Sends the head if it is not out yet, then the bytes. False: the client has left (run->stop). */
+bool deliver_bytes(struct relay_run *run, struct str bytes, bool flush);
+void deliver_header(struct relay_run *run, const char *name, const char *value);
+/* Status, content type and the x-tollgate headers of an answer by this target. */
+void deliver_prepare(struct relay_run *run, const struct config_target *target, const char *served_model,
+                     bool stream);
+/* Counts n more bytes in flight against max_memory; false: no room. */
+bool deliver_meter(struct relay_run *run, int64_t n);
+
+/* ---- talking to the provider (exchange.c) ---- */
+/* Milliseconds from now until the first of the deadlines that hold; times of 0 don't hold. */
+struct exchange_times {
+        int64_t started_ms;
+        int64_t progress_ms; /* when the last content event came; 0: none yet */
+        bool stream;
+};
+
+struct exchange {
+        struct attempt *attempt;
+        const struct wire_request *wire;
+        bool stream;
+        /* Takes the body's bytes as they come; NULL: collected in `body`. */
+        bool (*bytes)(void *context, const char *bytes, size_t len);
+        void *context;
+        /* Called when nothing was written to the client for keepalive seconds; NULL: never. */
+        void (*keepalive)(void *context);
+        struct exchange_times times;
+        int64_t over_ms; /* the answer is whole since then: don't wait long for the connection to end; 0: not
+                            yet */
+        struct transfer *transfer; /* while it runs */
+        struct buf body;           /* initialised and released by the caller */
+        int status;
+        const char *content_type;
+};
+
+/* Runs it to its end. False: attempt->fault, or run->stop. A status of 400 and above is a fault. */
+bool exchange_run(struct exchange *x);
+/* Sleeps as the echo provider does, watching the client. False: the client has left. */
+bool exchange_pause(struct relay_run *run, int64_t ms);
+
+/* ---- one attempt ---- */
+enum attempt_result attempt_chat(struct attempt *at, const struct chat_request *original,
+                                 const struct fit *fit);
+enum attempt_result attempt_chat_stream(struct attempt *at, const struct chat_request *request,
+                                        const struct wire_request *wire, bool fast);
+enum attempt_result attempt_echo_chat(struct attempt *at, const struct chat_request *request);
+enum attempt_result attempt_embed(struct attempt *at, const struct embed_fit *fit);
+
+/* Caller-facing text of a provider, cleaned of what looks like a secret (scrub.c). Always a copy. */
+const char *scrub_text(struct arena *a, const struct config *c, const char *text);
+
+#endif

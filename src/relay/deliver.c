@@ -1,0 +1,71 @@
+#include "base/clock.h"
+#include "base/text.h"
+#include "relay/attempt.h"
+
+void deliver_header(struct relay_run *run, const char *name, const char *value)
+{
+        struct relay_head *h = &run->head;
+        /* Ids of models may come from anywhere: what is no safe header value is not told. */
+        if (!value || !*value || !text_header_safe(value) || h->header_count == RELAY_HEADERS_MAX)
+                return;
+        h->headers[h->header_count++] = (struct relay_header){name, value};
+}
+
+void deliver_prepare(struct relay_run *run, const struct config_target *target, const char *served_model,
+                     bool stream)
+{
+        const struct relay_call *call = run->call;
+        if (run->begun)
+                return;
+        run->head = (struct relay_head){
+                .status = 200,
+                .stream = stream,
+                .content_type = call->dialect->content_type(call->answer->format),
+        };
+        deliver_header(run, "x-tollgate-model", call->route->model_name);
+        deliver_header(run, "x-tollgate-version", call->route->version->name);
+        if (target) {
+                deliver_header(run, "x-tollgate-provider", target->provider->name);
+                deliver_header(run, "x-tollgate-served-model", served_model ? served_model : target->model);
+        }
+        deliver_header(run, "x-tollgate-attempts",
+                       arena_printf(call->arena, "%lld", (long long)run->record->attempts));
+        deliver_header(run, "x-tollgate-adjusted", run->adjusted);
+}
+
+static bool left(struct relay_run *run)
+{
+        run->stop = true;
+        run->record->client_left = true;
+        return false;
+}
+
+bool deliver_bytes(struct relay_run *run, struct str bytes, bool flush)
+{
+        const struct relay_client *client = run->call->client;
+        if (run->stop)
+                return false;
+        if (!run->begun) {
+                run->begun = true;
+                run->record->status = run->head.status;
+                if (!client->begin(client->context, &run->head))
+                        return left(run);
+        }
+        if (bytes.len && !client->write(client->context, bytes.at, bytes.len))
+                return left(run);
+        if (flush && !client->flush(client->context))
+                return left(run);
+        run->last_write_ms = clock_now_ms();
+        return true;
+}
+
+bool deliver_meter(struct relay_run *run, int64_t n)
+{
+        const struct relay_env *env = run->call->env;
+        if (!env->memory)
+                return true;
+        if (!meter_take(env->memory, n, env->config->max_memory))
+                return false;
+        run->metered += n;
+        return true;
+}

@@ -1,0 +1,160 @@
+#include <poll.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "relay/attempt.h"
+#include "upstream/provider.h"
+
+/* After the sign of a whole answer the provider gets this long to end it in good order, which keeps the
+ * connection. */
+enum { LINGER_MS = 250 };
+
+static int64_t min_of(int64_t a, int64_t b)
+{
+        return a < b ? a : b;
+}
+
+/* Which of the times that hold has run out at `now`? FAULT_NONE: none; then *left_ms is how long until the
+ * first does. */
+static enum fault_kind time_fault(const struct exchange *x, int64_t now, int64_t *left_ms)
+{
+        const struct config_timeouts *t = &x->attempt->target->provider->timeouts;
+        const struct exchange_times *when = &x->times;
+        const struct {
+                int64_t from, limit;
+                enum fault_kind kind;
+        } limits[] = {
+                {when->started_ms, x->stream && !when->progress_ms ? t->first_token_ms : 0,
+                 FAULT_FIRST_TOKEN},
+                {when->progress_ms, x->stream && when->progress_ms ? t->idle_ms : 0, FAULT_IDLE},
+                {when->started_ms, x->stream ? 0 : t->attempt_ms, FAULT_ATTEMPT_TIME},
+        };
+        int64_t left = x->attempt->run->deadline_ms - now;
+        if (left <= 0)
+                return FAULT_ATTEMPT_TIME;
+        for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+                if (limits[i].limit <= 0)
+                        continue;
+                int64_t until = limits[i].from + limits[i].limit - now;
+                if (until <= 0)
+                        return limits[i].kind;
+                left = min_of(left, until);
+        }
+        *left_ms = left;
+        return FAULT_NONE;
+}
+
+static int64_t keepalive_left(const struct exchange *x, int64_t now)
+{
+        int64_t every = x->attempt->run->call->env->config->keepalive_ms;
+        return x->keepalive && every > 0 ? x->attempt->run->last_write_ms + every - now : INT64_MAX;
+}
+
+/* What a client that has left looks like on its descriptor is the client's own business: ask it. */
+static void look_for_client(struct relay_run *run)
+{
+        const struct relay_client *client = run->call->client;
+        if (client->gone && client->gone(client->context)) {
+                run->stop = true;
+                run->record->client_left = true;
+        }
+}
+
+static bool collect(void *context, const char *bytes, size_t len)
+{
+        struct exchange *x = context;
+        return deliver_meter(x->attempt->run, (int64_t)len) && buf_add(&x->body, bytes, len);
+}
+
+/* Drives the transfer until it ended, a time ran out, or the client has left. */
+static enum fault_kind drive(struct exchange *x, struct upstream_lane *lane, struct transfer *t)
+{
+        struct relay_run *run = x->attempt->run;
+        while (!transfer_ended(t) && !run->stop) {
+                int64_t now = clock_now_ms(), left = 0;
+                enum fault_kind kind = time_fault(x, now, &left);
+                if (kind != FAULT_NONE)
+                        return kind;
+                if (x->over_ms && now >= x->over_ms + LINGER_MS)
+                        return FAULT_NONE;
+                if (x->over_ms)
+                        left = min_of(left, x->over_ms + LINGER_MS - now);
+                int64_t quiet = keepalive_left(x, now);
+                if (quiet <= 0) {
+                        x->keepalive(x->context);
+                        continue;
+                }
+                if (upstream_lane_run(lane, min_of(left, quiet), run->call->client->fd) & LANE_CLIENT)
+                        look_for_client(run);
+        }
+        return FAULT_NONE;
+}
+
+/* The network's or the status' fault of an ended transfer, with the provider's words where there are some. */
+static void ended_fault(struct exchange *x, struct transfer *t)
+{
+        struct attempt *at = x->attempt;
+        struct arena *a = at->run->call->arena;
+        const char *message = NULL;
+        enum fault_kind kind = transfer_fault(t, &message);
+        if (x->status >= 300) {
+                at->dialect->decode_error(a, x->status, transfer_error_body(t), &at->fault);
+                if (at->fault.message)
+                        at->fault.message = scrub_text(a, at->run->call->env->config, at->fault.message);
+                if (!at->fault.retry_after_ms)
+                        at->fault.retry_after_ms = transfer_retry_after_ms(t);
+        } else if (kind != FAULT_NONE) {
+                at->fault = (struct upstream_fault){.kind = kind, .message = arena_strdup(a, message)};
+        }
+        if (at->fault.kind != FAULT_NONE && !at->fault.status)
+                at->fault.status = x->status;
+}
+
+bool exchange_run(struct exchange *x)
+{
+        struct attempt *at = x->attempt;
+        const struct relay_call *call = at->run->call;
+        struct transfer_request request;
+        provider_prepare(call->arena, at->target->provider, at->dialect, x->wire, call->answer->request_id,
+                         &request);
+        request.max_bytes = x->stream ? SIZE_MAX : ANSWER_BYTES_MAX;
+        const struct transfer_sink sink = {
+                .context = x->bytes ? x->context : x,
+                .bytes = x->bytes ? x->bytes : collect,
+        };
+        x->times = (struct exchange_times){.started_ms = clock_now_ms(), .stream = x->stream};
+
+        struct upstream_lane *lane = upstream_lane_take(call->env->pool);
+        struct transfer *t = transfer_open(lane, call->arena, &request, &sink);
+        x->transfer = t;
+        enum fault_kind late = drive(x, lane, t);
+        x->status = transfer_status(t);
+        x->content_type = arena_strdup(call->arena, transfer_content_type(t));
+        if (transfer_request_id(t))
+                at->run->record->upstream_request_id = arena_strdup(call->arena, transfer_request_id(t));
+        if (at->fault.kind == FAULT_NONE && late != FAULT_NONE)
+                at->fault = (struct upstream_fault){.kind = late, .status = x->status};
+        else if (at->fault.kind == FAULT_NONE && !at->run->stop)
+                ended_fault(x, t);
+        if (at->fault.kind == FAULT_NONE && x->body.failed)
+                at->fault = (struct upstream_fault){.kind = FAULT_MALFORMED, .status = x->status};
+        x->transfer = NULL;
+        transfer_close(t);
+        upstream_lane_give(lane);
+        return at->fault.kind == FAULT_NONE && !at->run->stop;
+}
+
+bool exchange_pause(struct relay_run *run, int64_t ms)
+{
+        int64_t until = clock_now_ms() + ms;
+        for (int64_t left = ms; left > 0 && !run->stop; left = until - clock_now_ms()) {
+                struct pollfd fd = {.fd = run->call->client->fd, .events = POLLIN};
+                if (poll(&fd, 1, (int)min_of(left, 60000)) > 0) {
+                        look_for_client(run);
+                        /* An event that means nothing would turn this wait into a busy loop. */
+                        if (!run->stop)
+                                poll(NULL, 0, (int)min_of(left, 10));
+                }
+        }
+        return !run->stop;
+}

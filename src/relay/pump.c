@@ -1,0 +1,251 @@
+/* A stream from provider to client: bytes to events to bytes, held back until there is content to show. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "relay/attempt.h"
+
+enum { PENDING_BYTES_MAX = 32 << 20 };
+
+struct pump {
+        struct exchange x;
+        const struct chat_request *request;
+        const struct dialect *client; /* the client's dialect */
+        bool fast;                    /* raw bytes go through */
+        struct sse_parser *sse;
+        struct arena *scratch; /* events of one wire event */
+        void *decoder, *encoder;
+        struct buf pending; /* for the client, not sent yet */
+        const char *model;  /* served, once known */
+        bool content, whole, failed;
+};
+
+static struct relay_run *run_of(const struct pump *p)
+{
+        return p->x.attempt->run;
+}
+
+/* What commits us to this target: something that the client can see, or the end of an answer without any. */
+static bool is_content(const struct chat_event *e)
+{
+        switch (e->type) {
+        case EVENT_DELTA: return e->delta.len || e->citation || e->logprobs;
+        case EVENT_BLOCK_START:
+                return e->block_start.type == BLOCK_TOOL_CALL || e->block_start.type == BLOCK_OTHER;
+        case EVENT_STOP:
+        case EVENT_END: return true;
+        default: return false;
+        }
+}
+
+static void note_error(struct pump *p, const struct chat_event *e)
+{
+        struct attempt *at = p->x.attempt;
+        const struct relay_call *call = run_of(p)->call;
+        p->failed = true;
+        at->fault = e->fault ? *e->fault : (struct upstream_fault){.kind = FAULT_IN_BODY};
+        /* The scratch arena goes with this event. */
+        at->fault.message =
+                at->fault.message ? scrub_text(call->arena, call->env->config, at->fault.message) : NULL;
+        at->fault.type = arena_strdup(call->arena, at->fault.type);
+        at->fault.code = arena_strdup(call->arena, at->fault.code);
+        at->fault.param = arena_strdup(call->arena, at->fault.param);
+}
+
+static void take_event(struct pump *p, const struct chat_event *e)
+{
+        struct relay_record *record = run_of(p)->record;
+        if (e->model && !p->model)
+                p->model = arena_strdup(run_of(p)->call->arena, e->model);
+        if ((e->type == EVENT_START || e->type == EVENT_USAGE) && e->usage.known)
+                record->usage = e->usage;
+        if (e->type == EVENT_ERROR) {
+                note_error(p, e);
+                return;
+        }
+        if (is_content(e)) {
+                p->x.times.progress_ms = clock_now_ms();
+                if (!p->content)
+                        record->first_token_ms = p->x.times.progress_ms - run_of(p)->call->started_ms;
+                p->content = true;
+        }
+        p->whole |= e->type == EVENT_END;
+        if (!p->fast)
+                p->client->encode_event(p->encoder, e, &p->pending);
+}
+
+static bool take_events(struct pump *p, const struct chat_events *events)
+{
+        for (const struct chat_event *e = events->first; e && !p->failed; e = e->next)
+                take_event(p, e);
+        return !p->failed;
+}
+
+/* The usage that we asked for and the client did not: the openai chunk that holds nothing else. */
+static bool hidden(const struct pump *p, const struct chat_events *events)
+{
+        if (p->request->stream_usage || p->client->id != DIALECT_OPENAI)
+                return false;
+        return events->first && events->first == events->last && events->first->type == EVENT_USAGE;
+}
+
+static bool take_wire_event(struct pump *p, const struct sse_event *wire)
+{
+        arena_reset(p->scratch);
+        struct chat_events events = {.arena = p->scratch};
+        p->x.attempt->dialect->decode_event(p->decoder, wire, &events);
+        if (!take_events(p, &events))
+                return false;
+        if (p->fast && !hidden(p, &events))
+                buf_add_str(&p->pending, wire->raw);
+        return true;
+}
+
+static bool send_pending(struct pump *p)
+{
+        struct relay_run *run = run_of(p);
+        if (p->pending.failed) {
+                p->failed = true;
+                p->x.attempt->fault = (struct upstream_fault){.kind = FAULT_MALFORMED};
+                return false;
+        }
+        if (!p->content || !p->pending.len)
+                return true;
+        if (!run->begun)
+                deliver_prepare(run, p->x.attempt->target, p->model, true);
+        run->content_sent = true;
+        bool ok = deliver_bytes(run, (struct str){p->pending.data, p->pending.len}, true);
+        buf_reset(&p->pending);
+        /* A client that reads slowly is not the provider's silence. */
+        p->x.times.progress_ms = run->last_write_ms;
+        return ok;
+}
+
+static bool is_event_stream(const char *content_type)
+{
+        return content_type && strncasecmp(content_type, "text/event-stream", 17) == 0;
+}
+
+static bool pump_bytes(void *context, const char *bytes, size_t len)
+{
+        struct pump *p = context;
+        struct sse_event wire;
+        if (p->whole)
+                return true;
+        if (!is_event_stream(transfer_content_type(p->x.transfer)))
+                return deliver_meter(run_of(p), (int64_t)len) && buf_add(&p->x.body, bytes, len);
+        if (!sse_feed(p->sse, bytes, len)) {
+                p->failed = true;
+                p->x.attempt->fault = (struct upstream_fault){.kind = FAULT_MALFORMED};
+                return false;
+        }
+        while (!p->whole && sse_next(p->sse, &wire)) {
+                if (!take_wire_event(p, &wire))
+                        return false;
+        }
+        if (p->whole)
+                p->x.over_ms = clock_now_ms();
+        return send_pending(p);
+}
+
+static void pump_keepalive(void *context)
+{
+        struct pump *p = context;
+        struct buf out;
+        buf_init(&out, 4096);
+        p->client->encode_keepalive(p->encoder, &out);
+        if (!run_of(p)->begun)
+                deliver_prepare(run_of(p), NULL, NULL, true);
+        deliver_bytes(run_of(p), (struct str){out.data, out.len}, true);
+        buf_release(&out);
+}
+
+/* The connection has ended: what was held back, and whether the answer is whole. */
+static void finish_stream(struct pump *p)
+{
+        struct sse_event wire;
+        if (!p->whole && sse_end(p->sse, &wire) && !take_wire_event(p, &wire))
+                return;
+        if (p->whole)
+                return;
+        arena_reset(p->scratch);
+        struct chat_events events = {.arena = p->scratch};
+        p->x.attempt->dialect->decode_end(p->decoder, sse_stray(p->sse), &events);
+        if (take_events(p, &events) && p->whole && p->fast && p->client->stream_end)
+                buf_adds(&p->pending, p->client->stream_end);
+}
+
+/* Asked for a stream, answered in one piece: an error inside a 200, or a provider that does not stream. */
+static void finish_whole_body(struct pump *p)
+{
+        struct attempt *at = p->x.attempt;
+        struct arena *a = run_of(p)->call->arena;
+        struct chat_reply reply = {0};
+        struct str body = {p->x.body.data ? p->x.body.data : "", p->x.body.len};
+        if (!at->dialect->decode_chat_reply(a, body, &reply, &at->fault)) {
+                p->failed = true;
+                if (at->fault.message)
+                        at->fault.message = scrub_text(a, run_of(p)->call->env->config, at->fault.message);
+                return;
+        }
+        struct chat_events events = {.arena = a};
+        chat_reply_events(&reply, &events);
+        p->fast = false;
+        take_events(p, &events);
+}
+
+static void pump_run(struct pump *p)
+{
+        struct attempt *at = p->x.attempt;
+        bool ok = exchange_run(&p->x);
+        /* Cut after the finish was seen: only the dialect's last sign is missing. */
+        bool maybe_whole = !ok && !p->failed && !run_of(p)->stop && at->fault.kind == FAULT_CUT && p->content;
+        if (p->failed || run_of(p)->stop || (!ok && !maybe_whole && !p->whole))
+                return;
+        struct upstream_fault cut = at->fault;
+        at->fault = (struct upstream_fault){0};
+        if (is_event_stream(p->x.content_type))
+                finish_stream(p);
+        else
+                finish_whole_body(p);
+        if (!p->failed)
+                send_pending(p);
+        else if (maybe_whole)
+                at->fault = cut;
+}
+
+enum attempt_result attempt_chat_stream(struct attempt *at, const struct chat_request *request,
+                                        const struct wire_request *wire, bool fast)
+{
+        const struct relay_call *call = at->run->call;
+        struct pump p = {
+                .x = {.attempt = at,
+                      .wire = wire,
+                      .stream = true,
+                      .bytes = pump_bytes,
+                      .keepalive = pump_keepalive},
+                .request = request,
+                .client = call->dialect,
+                .fast = fast,
+                .sse = sse_new(EVENT_BYTES_MAX),
+                .scratch = arena_new(),
+                .decoder = at->dialect->decoder_new(call->arena, request),
+                .encoder = call->dialect->encoder_new(call->answer),
+        };
+        p.x.context = &p;
+        at->encoder = p.encoder;
+        buf_init(&p.pending, PENDING_BYTES_MAX);
+        buf_init(&p.x.body, ANSWER_BYTES_MAX);
+        pump_run(&p);
+        at->run->record->served_model = p.model;
+        at->run->record->whole = p.whole;
+        buf_release(&p.x.body);
+        buf_release(&p.pending);
+        arena_free(p.scratch);
+        sse_free(p.sse);
+        if (at->run->stop)
+                return ATTEMPT_OVER;
+        if (p.whole && !p.failed)
+                return ATTEMPT_ANSWERED;
+        if (at->fault.kind == FAULT_NONE)
+                at->fault = (struct upstream_fault){.kind = FAULT_CUT};
+        return ATTEMPT_FAILED;
+}

@@ -1,0 +1,278 @@
+/* Targets in order, and one answer to the client whatever happens. */
+#include "relay/relay.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "relay/attempt.h"
+
+enum { TOTAL_MS_DEFAULT = 600000 };
+
+/* ---- errors ---- */
+
+/* Errors before a stream has begun are plain bodies. */
+static enum answer_format error_format(enum answer_format format)
+{
+        return format == ANSWER_SSE || format == ANSWER_JSON_ARRAY ? ANSWER_JSON : format;
+}
+
+static void add_header(struct relay_head *head, const char *name, const char *value)
+{
+        if (value && head->header_count < RELAY_HEADERS_MAX)
+                head->headers[head->header_count++] = (struct relay_header){name, value};
+}
+
+static void error_headers(struct relay_head *head, struct arena *a, const struct err *e)
+{
+        if (e->retry_after_ms > 0)
+                add_header(head, "retry-after",
+                           arena_printf(a, "%lld", (long long)((e->retry_after_ms + 999) / 1000)));
+        if (!err_row(e->cause)->asking_again_helps)
+                add_header(head, "x-should-retry", "false");
+        add_header(head, "allow", e->allow);
+}
+
+static void send_error(const struct relay_client *client, const struct dialect *dialect,
+                       const struct answer_context *answer, const struct err *e, struct relay_head *head)
+{
+        struct answer_context plain = *answer;
+        struct buf out;
+        buf_init(&out, 1 << 16);
+        plain.format = error_format(answer->format);
+        dialect->encode_error(&plain, e, &out);
+        head->status = err_status(e);
+        head->content_type = dialect->content_type(plain.format);
+        head->stream = false;
+        error_headers(head, answer->arena, e);
+        if (client->begin(client->context, head) &&
+            client->write(client->context, out.data ? out.data : "", out.len))
+                client->flush(client->context);
+        buf_release(&out);
+}
+
+void relay_error(const struct relay_client *client, const struct dialect *dialect,
+                 const struct answer_context *answer, const struct err *err)
+{
+        struct relay_head head = {0};
+        send_error(client, dialect, answer, err, &head);
+}
+
+/* Tells the client of the failure in the way that is still open. */
+static void tell(struct relay_run *run, void *encoder, const struct err *e)
+{
+        const struct relay_call *call = run->call;
+        run->record->cause = e->cause;
+        if (run->stop)
+                return;
+        if (!run->begun) {
+                deliver_prepare(run, NULL, NULL, false);
+                run->record->status = err_status(e);
+                send_error(call->client, call->dialect, call->answer, e, &run->head);
+                return;
+        }
+        struct buf out;
+        buf_init(&out, 1 << 16);
+        if (!encoder)
+                encoder = call->dialect->encoder_new(call->answer);
+        call->dialect->encode_stream_error(encoder, e, &out);
+        deliver_bytes(run, (struct str){out.data, out.len}, true);
+        buf_release(&out);
+}
+
+/* ---- one run ---- */
+
+static void run_start(struct relay_run *run, const struct relay_call *call, struct relay_record *record)
+{
+        int64_t total = call->route->version->total_ms;
+        *run = (struct relay_run){
+                .call = call,
+                .record = record,
+                .deadline_ms = call->started_ms + (total > 0 ? total : TOTAL_MS_DEFAULT),
+                .last_write_ms = clock_now_ms(),
+        };
+        *record = (struct relay_record){0};
+        call->answer->model_asked = call->route->model_name;
+        call->answer->version = call->route->version->name;
+}
+
+static void run_end(struct relay_run *run)
+{
+        if (run->metered)
+                meter_give(run->call->env->memory, run->metered);
+        run->record->total_ms = clock_now_ms() - run->call->started_ms;
+}
+
+static void begin_attempt(struct relay_run *run, struct attempt *at, const struct config_target *target)
+{
+        *at = (struct attempt){
+                .run = run,
+                .target = target,
+                .dialect = dialect_by_name(target->provider->dialect),
+        };
+        run->record->attempts++;
+        run->record->provider = target->provider->name;
+        run->record->upstream_model = target->model;
+        run->record->upstream_request_id = NULL;
+        run->record->served_model = NULL;
+        run->record->usage = (struct chat_usage){0};
+        run->call->answer->provider = target->provider->name;
+}
+
+/* True: the next target may be asked. */
+static bool failed_attempt(struct relay_run *run, const struct attempt *at, bool target_left)
+{
+        const struct upstream_fault *f = &at->fault;
+        log_warn("attempt %lld at %s/%s failed: %s (status %d)%s%s", (long long)run->record->attempts,
+                 at->target->provider->name, at->target->model, fault_row(f->kind)->name, f->status,
+                 f->message ? ": " : "", f->message ? f->message : "");
+        fault_count(&run->tally, f);
+        const struct fault_moment moment = {
+                .content_sent = run->content_sent,
+                .target_left = target_left,
+                .time_left_ms = run->deadline_ms - clock_now_ms(),
+        };
+        return fault_judge(f, moment) == FAULT_TRY_NEXT;
+}
+
+static void count_out_of_service(struct relay_run *run, const struct config_target *target)
+{
+        log_warn("%s is out of service: %s", target->provider->name, target->provider->out_of_service);
+        fault_count(&run->tally, &(struct upstream_fault){.kind = FAULT_OUT_OF_SERVICE});
+}
+
+/* A call of either kind, as the walk over targets sees it. */
+struct errand {
+        /* False: the target can't take this request; err tells why (the first one is kept). */
+        bool (*fit)(struct relay_run *run, const struct config_target *target, void *request,
+                    struct err *err);
+        enum attempt_result (*attempt)(struct attempt *at, void *request);
+        void *request;
+};
+
+static void walk_targets(struct relay_run *run, const struct errand *errand)
+{
+        const struct config_version *version = run->call->route->version;
+        struct attempt at = {0};
+        struct err problem = {0};
+        bool again = true, done = false;
+        for (size_t i = 0; i < version->target_count && again && !done; i++) {
+                const struct config_target *target = &version->targets[i];
+                if (target->provider->out_of_service) {
+                        count_out_of_service(run, target);
+                        continue;
+                }
+                if (!errand->fit(run, target, errand->request, &problem))
+                        continue;
+                begin_attempt(run, &at, target);
+                done = errand->attempt(&at, errand->request) != ATTEMPT_FAILED;
+                if (done)
+                        problem = at.err;
+                else
+                        again = failed_attempt(run, &at, i + 1 < version->target_count);
+        }
+        if (!done && run->tally.count) {
+                problem = (struct err){0};
+                fault_tell(&run->tally, run->call->arena, &problem);
+        }
+        if (problem.cause != ERR_NONE)
+                tell(run, at.encoder, &problem);
+}
+
+/* ---- chat ---- */
+
+struct chat_errand {
+        const struct chat_request *request;
+        struct fit fit;
+};
+
+static const char *adjusted_text(struct arena *a, const struct fit *fit)
+{
+        struct buf out;
+        buf_init(&out, 1024);
+        for (size_t i = 0; i < fit->change_count; i++) {
+                if (!fit->changes[i].forced && fit->changes[i].shown)
+                        buf_addf(&out, "%s%s", out.len ? ", " : "", fit->changes[i].shown);
+        }
+        const char *text = out.len ? arena_strndup(a, out.data, out.len) : NULL;
+        buf_release(&out);
+        return text;
+}
+
+static bool unfit(const struct config_target *target, struct arena *a, enum err_cause cause,
+                  const char *field, const char *why, struct err *err)
+{
+        log_info("%s/%s can't take this request: %s: %s", target->provider->name, target->model, field, why);
+        return err_set(err, a, cause ? cause : ERR_UNSUPPORTED, field, "%s: %s", field, why);
+}
+
+static bool fit_chat_target(struct relay_run *run, const struct config_target *target, void *request,
+                            struct err *err)
+{
+        const struct relay_call *call = run->call;
+        struct chat_errand *e = request;
+        fit_chat(call->arena, call->env->config, e->request, target, call->route->version, call->account,
+                 &e->fit);
+        if (!e->fit.fits)
+                return unfit(target, call->arena, e->fit.unfit_cause, e->fit.unfit_field, e->fit.unfit_why,
+                             err);
+        run->adjusted = adjusted_text(call->arena, &e->fit);
+        if (run->adjusted)
+                log_info("adjusted for %s/%s: %s", target->provider->name, target->model, run->adjusted);
+        return true;
+}
+
+static enum attempt_result try_chat(struct attempt *at, void *request)
+{
+        struct chat_errand *e = request;
+        return attempt_chat(at, e->request, &e->fit);
+}
+
+void relay_chat(const struct relay_call *call, const struct chat_request *request,
+                struct relay_record *record)
+{
+        struct relay_run run;
+        struct chat_errand *e = arena_alloc(call->arena, sizeof *e);
+        e->request = request;
+        run_start(&run, call, record);
+        record->streamed = request->stream;
+        walk_targets(&run, &(struct errand){fit_chat_target, try_chat, e});
+        run_end(&run);
+}
+
+/* ---- embeddings ---- */
+
+struct embed_errand {
+        const struct embed_request *request;
+        struct embed_fit fit;
+};
+
+static bool fit_embed_target(struct relay_run *run, const struct config_target *target, void *request,
+                             struct err *err)
+{
+        const struct relay_call *call = run->call;
+        struct embed_errand *e = request;
+        struct embed_fit *fit = &e->fit;
+        fit_embed(call->arena, call->env->config, e->request, target, call->route->version, fit);
+        if (!fit->fits)
+                return unfit(target, call->arena, ERR_UNSUPPORTED, fit->unfit_field, fit->unfit_why, err);
+        run->adjusted = NULL;
+        for (size_t i = 0; i < fit->adjusted_count; i++)
+                run->adjusted = arena_printf(call->arena, "%s%s%s", run->adjusted ? run->adjusted : "",
+                                             run->adjusted ? ", " : "", fit->adjusted[i]);
+        return true;
+}
+
+static enum attempt_result try_embed(struct attempt *at, void *request)
+{
+        struct embed_errand *e = request;
+        return attempt_embed(at, &e->fit);
+}
+
+void relay_embed(const struct relay_call *call, const struct embed_request *request,
+                 struct relay_record *record)
+{
+        struct relay_run run;
+        struct embed_errand e = {.request = request};
+        run_start(&run, call, record);
+        walk_targets(&run, &(struct errand){fit_embed_target, try_embed, &e});
+        run_end(&run);
+}
