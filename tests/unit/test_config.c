@@ -36,9 +36,10 @@ static int setup(void **state)
         setenv("TOLLGATE_DATADIR", folder, 1);
         setenv("TG_TEST_KEY", "k-123", 1);
         unsetenv("TG_TEST_NONE");
-        write_file("catalogue.conf", "catalogue = ( { model = \"m\"; window = 5; } );\n"
-                                     "guards = ( { dialect = \"openai\"; field = \"store\"; needs = \"files\"; "
-                                     "refuse = true; } );\n");
+        write_file("catalogue.conf",
+                   "catalogue = ( { model = \"m\"; window = 5; } );\n"
+                   "guards = ( { dialect = \"openai\"; field = \"store\"; needs = \"files\"; "
+                   "refuse = true; } );\n");
         return 0;
 }
 
@@ -83,7 +84,8 @@ static const struct {
         {"provders = ();\n", {{1, false, "unknown setting \"provders\"; did you mean \"providers\"?"}}},
         {"qqqqqqqq = 1;\n", {{1, false, "unknown setting \"qqqqqqqq\""}}},
         {"log = { levle = \"warn\"; };\n", {{1, false, "did you mean \"level\"?"}}},
-        {"providers = ( { name = \"e\"; dialect = \"echo\";\n rpm = 5; } );\n", {{2, false, "unknown setting \"rpm\""}}},
+        {"providers = ( { name = \"e\"; dialect = \"echo\";\n rpm = 5; } );\n",
+         {{2, false, "unknown setting \"rpm\""}}},
         /* types */
         {"workers = \"8\";\n", {{1, false, "workers: expected a whole number, found a string"}}},
         {"workers = 8.5;\n", {{1, false, "expected a whole number, found a number with a fraction"}}},
@@ -93,7 +95,8 @@ static const struct {
         {"providers = { };\n", {{1, false, "providers: expected a list of groups"}}},
         {"providers = ( 1 );\n", {{1, false, "expected groups"}}},
         {"cors = \"https://a\";\n", {{1, false, "cors: expected an array of strings"}}},
-        {"cors = ( \"https://a\",\n 3 );\n", {{2, false, "cors: expected strings in it, found a whole number"}}},
+        {"cors = ( \"https://a\",\n 3 );\n",
+         {{2, false, "cors: expected strings in it, found a whole number"}}},
         {"max_body = true;\n", {{1, false, "expected a size"}}},
         {"max_body = \"32Q\";\n", {{1, false, "\"32Q\" is no size"}}},
         {"currency = 5;\n", {{1, false, "currency: expected a string"}}},
@@ -110,7 +113,8 @@ static const struct {
          {{1, false, "level: expected \"error\", \"warn\", \"info\" or \"debug\", not \"loud\""},
           {1, false, "file: \"x.log\" is no absolute path"}}},
         {"currency = \"euro\";\n", {{1, false, "is no currency"}}},
-        {"cors = [ \"*\",\n \"https://a/b\" ];\n", {{1, false, "\"*\" is no origin"}, {2, false, "is no origin"}}},
+        {"cors = [ \"*\",\n \"https://a/b\" ];\n",
+         {{1, false, "\"*\" is no origin"}, {2, false, "is no origin"}}},
         {"mount = \"ai/\";\n", {{1, false, "is no mount point"}}},
         {"operators = { from = [ \"10.0.0.0/33\", \"x\" ]; };\n",
          {{1, false, "more bits"}, {1, false, "\"x\" is no address"}}},
@@ -118,20 +122,22 @@ static const struct {
         {"anonymous = \"public\";\naccounts = ( { name = \"publik\"; direct = true; } );\n",
          {{1, false, "no account \"public\"; did you mean \"publik\"?"}}},
         {M "defaults = { chat = \"b\";\n embed = \"a\"; };\n",
-         {{3, false, "chat: there is no model \"b\"; did you mean \"a\"?"}, {4, false, "\"a\" has no task \"embed\""}}},
+         {{3, false, "chat: there is no model \"b\"; did you mean \"a\"?"},
+          {4, false, "\"a\" has no task \"embed\""}}},
         /* providers */
         {"providers = ( { name = \"a b\"; dialect = \"openia\"; } );\n",
          {{1, false, "\"a b\" is no name"}, {1, false, "dialect: expected \"openai\""}}},
         {"providers = (\n{ } );\n", {{2, false, "name is missing"}, {2, false, "dialect is missing"}}},
         {"providers = ( { name = \"o\"; dialect = \"openai\"; } );\n", {{1, false, "base is missing"}}},
-        {"providers = ( { name = \"o\"; dialect = \"openai\";\n base = \"ftp://x\"; } );\n", {{2, false, "is no URL"}}},
+        {"providers = ( { name = \"o\"; dialect = \"openai\";\n base = \"ftp://x\"; } );\n",
+         {{2, false, "is no URL"}}},
         {"providers = ( { name = \"o\"; dialect = \"openai\";\n base = \"https://u:p@x/v1\"; } );\n",
          {{2, false, "user information"}}},
         {"providers = ( { name = \"o\"; dialect = \"openai\";\n base = \"https://x/v1?a=b\"; } );\n",
          {{2, false, "a query"}}},
         {"providers = ( { name = \"o\"; dialect = \"openai\";\n base = \"https://x:99999/\"; } );\n",
          {{2, false, "host or port"}}},
-        {P "log = { level = \"info\"; };\n@include \"twice.conf\"\n", {{4, false, "duplicate setting"}}},
+        {P "log = { level = \"info\"; };\n@include \"twice.conf\"\n", {{1, false, "duplicate setting"}}},
         {"providers = ( { name = \"e\"; dialect = \"echo\"; },\n{ name = \"e\"; dialect = \"echo\"; } );\n",
          {{2, false, "a provider \"e\" already"}}},
         {"providers = ( { name = \"o\"; dialect = \"openai\"; base = \"https://x\";\n"
@@ -141,17 +147,21 @@ static const struct {
          {{1, false, "is no proxy"}}},
         {"providers = ( { name = \"o\"; dialect = \"openai\"; base = \"https://x\";\n"
          "limits = { zone = \"Mars/Base\"; rpm = -1; }; } );\n",
-         {{2, true, "limits is not in force yet"}, {2, false, "unknown time zone"}, {2, false, "rpm: must be at least 0"}}},
+         {{2, true, "limits is not in force yet"},
+          {2, false, "unknown time zone"},
+          {2, false, "rpm: must be at least 0"}}},
         /* models */
         {P "models = ( { name = \"a\"; } );\n", {{2, false, "versions is missing"}}},
         {P "models = ( { name = \"a\";\n versions = ( ); } );\n", {{3, false, "\"a\" has none"}}},
         {P "models = ( { name = \"a\"; versions = (\n{ name = \"1\"; targets = ( ); } ); } );\n",
          {{3, false, "targets: the version \"1\" of model \"a\" has none"}}},
-        {P "models = ( { name = \"a\"; versions = (\n{ name = \"1\"; } ); } );\n", {{3, false, "targets is missing"}}},
+        {P "models = ( { name = \"a\"; versions = (\n{ name = \"1\"; } ); } );\n",
+         {{3, false, "targets is missing"}}},
         {P "models = ( { name = \"a\"; versions = ( { name = \"1\"; targets = (\n"
            "{ provider = \"ee\"; model = \"x y\"; } ); } ); } );\n",
          {{3, false, "\"x y\" is no model id"}, {3, false, "no provider \"ee\"; did you mean \"e\"?"}}},
-        {P "models = (\n{ name = \"a\"; versions = ( { name = \"1\"; " T "}, { name = \"2\"; " T "} ); } );\n",
+        {P "models = (\n{ name = \"a\"; versions = ( { name = \"1\"; " T "}, { name = \"2\"; " T
+           "} ); } );\n",
          {{3, false, "use is missing"}}},
         {P "models = ( { name = \"a\"; versions = ( { name = \"11\"; " T "},\n{ name = \"11\"; " T "} );\n"
            "use = \"12\"; } );\n",
@@ -165,35 +175,54 @@ static const struct {
          {{4, false, "\"y\" is another model than \"x\""}}},
         {P "models = ( { name = \"a\"; versions = ( { name = \"1\"; " T "\n"
            "deprecated = \"2026-13-01\";\nsunset = \"soon\";\nafter_sunset = \"1\"; } ); } );\n",
-         {{3, true, "not in force"}, {3, false, "is no date"}, {4, true, "not in force"}, {4, false, "is no date"},
-          {5, true, "not in force"}, {5, false, "this version itself"}}},
+         {{3, true, "not in force"},
+          {3, false, "is no date"},
+          {4, true, "not in force"},
+          {4, false, "is no date"},
+          {5, true, "not in force"},
+          {5, false, "this version itself"}}},
         {P "models = ( { name = \"a\"; versions = ( { name = \"1\"; " T "\n"
-           "set = { temperature = 3; };\ndefault = { max_token = 5; top_p = \"x\"; reasoning_effort = \"some\"; }; } ); "
+           "set = { temperature = 3; };\ndefault = { max_token = 5; top_p = \"x\"; reasoning_effort = "
+           "\"some\"; }; } ); "
            "} );\n",
-         {{3, false, "temperature: must be 0 to 2, not 3"}, {4, false, "\"max_token\" is no field"},
-          {4, false, "top_p: expected a number, found a string"}, {4, false, "reasoning_effort: expected one of"}}},
+         {{3, false, "temperature: must be 0 to 2, not 3"},
+          {4, false, "\"max_token\" is no field"},
+          {4, false, "top_p: expected a number, found a string"},
+          {4, false, "reasoning_effort: expected one of"}}},
         {M "pins = ( { model = \"a\"; use = \"9\"; at = \"yesterday\"; } );\n",
          {{3, true, "pins is not in force yet"}, {3, false, "is no time"}, {3, false, "no version \"9\""}}},
         {P "models = ( { name = \"a\"; versions = ( { name = \"1\"; " T "} );\n"
            "canary = { version = \"3\"; percent = 101; }; } );\n",
-         {{3, true, "canary is not in force"}, {3, false, "percent: must be at most 100"}, {3, false, "no version \"3\""}}},
+         {{3, true, "canary is not in force"},
+          {3, false, "percent: must be at most 100"},
+          {3, false, "no version \"3\""}}},
         /* accounts */
         {M "accounts = ( { name = \"x\"; models = [ \"b\" ]; allow = [ \"all\" ]; per = \"day\"; } );\n",
-         {{3, false, "allow: expected \"files\""}, {3, true, "per is not in force"}, {3, false, "per: expected \"account\""},
+         {{3, false, "allow: expected \"files\""},
+          {3, true, "per is not in force"},
+          {3, false, "per: expected \"account\""},
           {3, false, "there is no model \"b\"; did you mean \"a\"?"}}},
-        {"accounts = ( { name = \"x\"; direct = true; keys = (\n{ name = \"k\"; sha256 = \"abc\"; expires = \"1\"; } ); } );\n",
+        {"accounts = ( { name = \"x\"; direct = true; keys = (\n{ name = \"k\"; sha256 = \"abc\"; expires = "
+         "\"1\"; } ); } );\n",
          {{2, false, "sha256: is no SHA-256"}, {2, false, "is no date"}}},
         {"accounts = ( { name = \"x\"; direct = true; users = [ \"u\", \"*\" ]; },\n"
          "{ name = \"x\"; direct = true; users = [ \"u\" ]; } );\n",
-         {{2, false, "an account \"x\" already"}, {2, false, "the user \"u\" is one of account \"x\" already"}}},
+         {{2, false, "an account \"x\" already"},
+          {2, false, "the user \"u\" is one of account \"x\" already"}}},
         {"accounts = ( { name = \"x\"; direct = true; certificates = ( { issuer = \"CN=a\"; } ); } );\n",
          {{1, false, "subject is missing"}}},
-        {"accounts = ( { name = \"x\"; direct = true; budget = { alert = [ 0.5, 20.0 ]; currency = \"eur\"; }; } );\n",
-         {{1, true, "budget is not in force"}, {1, false, "alert: must be at most 10"}, {1, false, "no currency"}}},
+        {"accounts = ( { name = \"x\"; direct = true; budget = { alert = [ 0.5, 20.0 ]; currency = \"eur\"; "
+         "}; } );\n",
+         {{1, true, "budget is not in force"},
+          {1, false, "alert: must be at most 10"},
+          {1, false, "no currency"}}},
         /* catalogue */
-        {"catalogue = ( { model = \"m\"; sampling = \"maybe\"; reasoning = \"deep\"; efforts = [\"lo\"]; visoin = true; } );\n",
-         {{1, false, "sampling: expected \"true\", \"false\" or \"without_reasoning\""}, {1, false, "reasoning: expected"},
-          {1, false, "efforts: expected"}, {1, false, "did you mean \"vision\"?"}}},
+        {"catalogue = ( { model = \"m\"; sampling = \"maybe\"; reasoning = \"deep\"; efforts = [\"lo\"]; "
+         "visoin = true; } );\n",
+         {{1, false, "sampling: expected \"true\", \"false\" or \"without_reasoning\""},
+          {1, false, "reasoning: expected"},
+          {1, false, "efforts: expected"},
+          {1, false, "did you mean \"vision\"?"}}},
         {"catalogue = ( { window = 0; } );\n", {{1, false, "at least 1"}, {1, false, "model is missing"}}},
 };
 
@@ -275,34 +304,50 @@ static void settings_arrive(void **state)
 {
         (void)state;
         const struct config *c = load_good(
-                "version = 1; workers = 12; max_body = 1048576; max_memory = \"1G\"; keepalive = 2.5; mount = \"\";\n"
-                "log = { level = \"debug\"; file = \"/tmp/x.log\"; }; trust_web_server = true; anonymous = \"pub\";\n"
-                "defaults = { chat = \"a\"; vision = \"a\"; embed = \"s\"; }; cors = [ \"https://x.example:8443\" ];\n"
-                "operators = { users = [\"root\"]; accounts = (\"pub\"); from = [\"::1\", \"10.0.0.0/8\"]; };\n"
-                "fetch = { allow = [\"img.example\", \"10.0.0.0/8\"]; max = 4096; timeout = 3; images = 2; };\n"
+                "version = 1; workers = 12; max_body = 1048576; max_memory = \"1G\"; keepalive = 2.5; mount "
+                "= \"\";\n"
+                "log = { level = \"debug\"; file = \"/tmp/x.log\"; }; trust_web_server = true; anonymous = "
+                "\"pub\";\n"
+                "defaults = { chat = \"a\"; vision = \"a\"; embed = \"s\"; }; cors = [ "
+                "\"https://x.example:8443\" ];\n"
+                "operators = { users = [\"root\"]; accounts = (\"pub\"); from = [\"::1\", \"10.0.0.0/8\"]; "
+                "};\n"
+                "fetch = { allow = [\"img.example\", \"10.0.0.0/8\"]; max = 4096; timeout = 3; images = 2; "
+                "};\n"
                 "providers = (\n"
-                "  { name = \"o\"; dialect = \"openai\"; base = \"https://x.example/v1///\"; key = \"env:TG_TEST_KEY\";\n"
-                "    timeouts = { connect = 1; idle = 0.25; }; headers = ( { name = \"x-a\"; value = \"v\"; } ); },\n"
+                "  { name = \"o\"; dialect = \"openai\"; base = \"https://x.example/v1///\"; key = "
+                "\"env:TG_TEST_KEY\";\n"
+                "    timeouts = { connect = 1; idle = 0.25; }; headers = ( { name = \"x-a\"; value = \"v\"; "
+                "} ); },\n"
                 "  { name = \"e\"; dialect = \"echo\"; delay = 0.5; tokens = 7; } );\n"
                 "models = (\n"
                 "  { name = \"a\"; tasks = [\"chat\", \"vision\"]; use = \"2\"; versions = (\n"
                 "    { name = \"1\"; targets = ( { provider = \"e\"; model = \"m\"; } ); },\n"
-                "    { name = \"2\"; total = 30; strategy = \"failover\"; rescue = \"error\"; hedge = \"off\";\n"
-                "      targets = ( { provider = \"o\"; model = \"gpt-x\"; capabilities = [\"vision\", \"tools\"]; },\n"
+                "    { name = \"2\"; total = 30; strategy = \"failover\"; rescue = \"error\"; hedge = "
+                "\"off\";\n"
+                "      targets = ( { provider = \"o\"; model = \"gpt-x\"; capabilities = [\"vision\", "
+                "\"tools\"]; },\n"
                 "                  { provider = \"e\"; model = \"m\"; capabilities = [ ]; } );\n"
-                "      set = { temperature = 1; seed = 9000000000; stop = [\"a\\\"b\"]; parallel_tool_calls = false; };\n"
+                "      set = { temperature = 1; seed = 9000000000; stop = [\"a\\\"b\"]; parallel_tool_calls "
+                "= false; };\n"
                 "      default = { max_tokens = 4096; stop = \"x\"; reasoning_effort = \"low\"; }; } ); },\n"
-                "  { name = \"s\"; tasks = [\"embed\"]; versions = ( { name = \"1\"; targets = ( { provider = \"e\"; model = "
+                "  { name = \"s\"; tasks = [\"embed\"]; versions = ( { name = \"1\"; targets = ( { provider "
+                "= \"e\"; model = "
                 "\"m\"; } ); } ); } );\n"
-                "accounts = ( { name = \"pub\"; enabled = false; models = [\"a\"]; allow = [\"files\", \"betas\"]; users = "
+                "accounts = ( { name = \"pub\"; enabled = false; models = [\"a\"]; allow = [\"files\", "
+                "\"betas\"]; users = "
                 "[\"*\"]; direct = true;\n"
                 "  keys = ( { name = \"k\"; sha256 = "
-                "\"9F86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\"; expires = \"1970-01-02\"; } );\n"
+                "\"9F86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\"; expires = "
+                "\"1970-01-02\"; } );\n"
                 "  certificates = ( { subject = \"CN=a\"; issuer = \"CN=b\"; } ); } );\n"
-                "catalogue = ( { model = \"gpt-*\"; window = 400000; vision = true; audio = false; sampling = "
+                "catalogue = ( { model = \"gpt-*\"; window = 400000; vision = true; audio = false; sampling "
+                "= "
                 "\"without_reasoning\";\n"
-                "  reasoning = \"effort\"; efforts = [\"none\", \"low\"]; structured = \"json_schema\"; tasks = [\"embed\"];\n"
-                "  max_tokens_field = \"max_completion_tokens\"; off = \"never\"; retires = \"2027-01-01\"; },\n"
+                "  reasoning = \"effort\"; efforts = [\"none\", \"low\"]; structured = \"json_schema\"; "
+                "tasks = [\"embed\"];\n"
+                "  max_tokens_field = \"max_completion_tokens\"; off = \"never\"; retires = \"2027-01-01\"; "
+                "},\n"
                 "  { model = \"c\"; sampling = false; } );\n",
                 0);
         assert_int_equal(c->workers, 12);
@@ -391,15 +436,21 @@ static void secrets(void **state)
         snprintf(path, sizeof path, "%s/open.key", folder);
         chmod(path, 0644);
         snprintf(path, sizeof path, "%s",
-                 write_file("main.conf",
-                            "providers = (\n"
-                            "{ name = \"a\"; dialect = \"openai\"; base = \"https://x\"; key = \"env:TG_TEST_NONE\"; },\n"
-                            "{ name = \"b\"; dialect = \"openai\"; base = \"https://x\"; key = \"file:none.key\"; },\n"
-                            "{ name = \"c\"; dialect = \"openai\"; base = \"https://x\"; key = \"file:open.key\"; },\n"
-                            "{ name = \"d\"; dialect = \"openai\"; base = \"https://x\"; key = \"sk-literal\"; },\n"
-                            "{ name = \"f\"; dialect = \"openai\"; base = \"http://x\"; key = \"env:TG_TEST_KEY\"; },\n"
-                            "{ name = \"g\"; dialect = \"openai\"; base = \"https://x\"; key = \"sk\\nx\"; },\n"
-                            "{ name = \"h\"; dialect = \"openai\"; base = \"http://127.0.0.1:8000\"; } );\n"));
+                 write_file(
+                         "main.conf",
+                         "providers = (\n"
+                         "{ name = \"a\"; dialect = \"openai\"; base = \"https://x\"; key = "
+                         "\"env:TG_TEST_NONE\"; },\n"
+                         "{ name = \"b\"; dialect = \"openai\"; base = \"https://x\"; key = "
+                         "\"file:none.key\"; },\n"
+                         "{ name = \"c\"; dialect = \"openai\"; base = \"https://x\"; key = "
+                         "\"file:open.key\"; },\n"
+                         "{ name = \"d\"; dialect = \"openai\"; base = \"https://x\"; key = \"sk-literal\"; "
+                         "},\n"
+                         "{ name = \"f\"; dialect = \"openai\"; base = \"http://x\"; key = "
+                         "\"env:TG_TEST_KEY\"; },\n"
+                         "{ name = \"g\"; dialect = \"openai\"; base = \"https://x\"; key = \"sk\\nx\"; },\n"
+                         "{ name = \"h\"; dialect = \"openai\"; base = \"http://127.0.0.1:8000\"; } );\n"));
         const struct config *c = config_load(path, &r);
         assert_non_null(c);
         static const struct {
@@ -442,8 +493,9 @@ static void includes(void **state)
         write_file("sub/one.conf", "# one\n@include \"two.conf\"\nmount = 1;");
         write_file("sub/two.conf", "\n\ncurrency = 2;\n");
         snprintf(path, sizeof path, "%s",
-                 write_file("main.conf", "workers = \"x\";\n@include \"sub/one.conf\"\n# @include \"no\"\n/* \n"
-                                         "@include \"no\"\n*/ keepalive = \"y\\\" @include\n\";\nnope = \"#\";\n"));
+                 write_file("main.conf",
+                            "workers = \"x\";\n@include \"sub/one.conf\"\n# @include \"no\"\n/* \n"
+                            "@include \"no\"\n*/ keepalive = \"y\\\" @include\n\";\nnope = \"#\";\n"));
         assert_null(config_load(path, &r));
         static const struct {
                 const char *file, *text;
@@ -513,7 +565,8 @@ static void the_sample_is_good(void **state)
         assert_non_null(c->defaults.chat);
         assert_non_null(c->defaults.vision);
         assert_non_null(c->defaults.embed);
-        assert_string_equal(config_find_model(c, c->defaults.chat)->use->targets[0].provider->dialect, "echo");
+        assert_string_equal(config_find_model(c, c->defaults.chat)->use->targets[0].provider->dialect,
+                            "echo");
         config_unref(c);
         config_report_free(&r);
 }
@@ -548,8 +601,8 @@ static void manual_has(const char *page, const struct setting_group *g)
                 bool whole = item && (!s->fallback || !*s->fallback || strstr(item, s->fallback)) &&
                              (!s->milestone || strstr(item, later) || strstr(head, later));
                 if (!whole)
-                        print_error("tollgate.conf.5, %s: %s is missing, or its default %s or M%d is\n", g->title,
-                                    s->name, s->fallback ? s->fallback : "", s->milestone);
+                        print_error("tollgate.conf.5, %s: %s is missing, or its default %s or M%d is\n",
+                                    g->title, s->name, s->fallback ? s->fallback : "", s->milestone);
                 assert_true(whole);
                 free(item);
                 if (s->group)
