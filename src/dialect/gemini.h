@@ -76,6 +76,7 @@ struct gemini_decode {
         struct gemini_call *calls, *last_call;
         size_t call_count;
         struct chat_block *open_thought; /* an unsigned thought that the next part may go on with, or NULL */
+        size_t thought_room;            /* bytes of its buffer */
 };
 
 bool gemini_decode_chat_request(const struct client_input *in, struct chat_request *out, struct err *err);
