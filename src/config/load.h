@@ -1,0 +1,109 @@
+/* What the parts of loading share (config.c, source.c, report.c, read.c, check*.c, watch.c); not for other
+ * floors. */
+#ifndef TOLLGATE_CONFIG_LOAD_H
+#define TOLLGATE_CONFIG_LOAD_H
+
+#include <libconfig.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/stat.h>
+#include "base/arena.h"
+#include "base/buf.h"
+#include "config/config.h"
+#include "config/setting.h"
+
+/* ---- problems (report.c) ---- */
+struct problems {
+        struct arena *arena;
+        struct config_problem *list;
+        size_t count, size, errors;
+};
+void problem_add(struct problems *p, bool warning, const char *file, int line, const char *fmt, ...)
+        __attribute__((format(printf, 5, 6)));
+void problem_vadd(struct problems *p, bool warning, const char *file, int line, const char *fmt, va_list ap);
+/* Sorted, in memory of the report's own. */
+void problems_pack(const struct problems *p, struct config_report *report);
+
+/* ---- the files a configuration was made of, as they were when read (stamp.c) ---- */
+struct stamp {
+        char *path;
+        bool there;
+        dev_t device;
+        ino_t inode;
+        off_t size;
+        struct timespec modified;
+};
+struct stamps {
+        struct stamp *list;
+        size_t count, size;
+};
+void stamps_add(struct stamps *s,
+                const char *path); /* before the file is read, so that no change is missed */
+bool stamps_changed(const struct stamps *s);
+void stamps_release(struct stamps *s);
+
+/* ---- text with its includes put in, and where each line came from (source.c) ---- */
+struct source_line {
+        const char *file;
+        int line;
+};
+struct source {
+        struct arena *arena; /* of file names */
+        struct problems *problems;
+        struct stamps *stamps;
+        struct buf text;
+        struct source_line *lines; /* lines[i]: where line i + 1 of the text came from */
+        size_t count, size;
+        bool broken; /* could not be read whole */
+};
+/* Reports what is wrong; false when the text is of no use. missing_is_fine: an absent file gives a warning
+ * and false. */
+bool source_read(struct source *s, const char *path, bool missing_is_fine);
+void source_release(struct source *s);
+/* file and line of a line of the text. */
+struct source_line source_where(const struct source *s, unsigned line);
+
+/* ---- loading ---- */
+struct loader {
+        struct arena *arena; /* of the tree */
+        struct problems *problems;
+        const struct source *source; /* of the document being read or checked */
+        struct stamps *stamps;
+        struct config *config;
+};
+/* At the place of a setting. */
+void load_error(struct loader *l, const config_setting_t *at, const char *fmt, ...)
+        __attribute__((format(printf, 3, 4)));
+void load_warning(struct loader *l, const config_setting_t *at, const char *fmt, ...)
+        __attribute__((format(printf, 3, 4)));
+/* Folder of the file in which a setting stands. */
+const char *load_folder(struct loader *l, const config_setting_t *at);
+/* '; did you mean "x"?', or "" when no candidate is near. */
+struct nearest {
+        const char *name, *best;
+        unsigned distance;
+};
+void nearest_init(struct nearest *n, const char *name);
+void nearest_offer(struct nearest *n, const char *candidate);
+const char *nearest_text(struct loader *l, const struct nearest *n);
+
+/* Reads a group by its table into base (NULL: only checks it). at NULL: absent, only defaults are written. */
+void read_group(struct loader *l, const config_setting_t *at, const struct setting_group *g, void *base);
+/* `set` and `default` (fields.c). */
+void read_fields(struct loader *l, const config_setting_t *at, const struct config_field **out,
+                 size_t *count);
+/* A printable, short form of a setting's type: "a string". */
+const char *read_type(const config_setting_t *at);
+/* A number written either way, when it is whole or a number is wanted. */
+bool read_whole(const config_setting_t *at, int64_t *out);
+bool read_number(const config_setting_t *at, double *out);
+
+/* What the table can't say: names that point somewhere, what fits together (check.c, check_models.c). */
+void check_config(struct loader *l, const config_setting_t *root);
+void check_models(struct loader *l, const config_setting_t *root);
+
+/* As config_load, and notes the files in stamps (NULL: doesn't). */
+const struct config *load_stamped(const char *path, struct config_report *report, struct stamps *stamps);
+
+#endif

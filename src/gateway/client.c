@@ -1,0 +1,299 @@
+#include "gateway/client.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/text.h"
+
+enum { HEAD_MAX = 64 << 10, CGI_BUFFER = 8192, OWN_HEADERS_MAX = 24, FCGI_HEADER_BYTES = 8, FCGI_ABORT = 2 };
+
+extern char **environ;
+
+struct client {
+        FCGX_Request *fcgi; /* NULL: CGI */
+        char **environment;
+        struct arena *arena;
+        struct relay_client sink;
+        struct relay_header own[OWN_HEADERS_MAX];
+        size_t own_count;
+        struct buf out; /* CGI: what was not written yet */
+        bool began;
+        bool broken;  /* a write failed: the client has gone */
+        bool no_body; /* HEAD, and statuses without one */
+};
+
+/* ---- variables ---- */
+
+static const char *find_variable(char **environment, const char *name)
+{
+        size_t len = strlen(name);
+        for (char **v = environment; v && *v; v++) {
+                if (strncmp(*v, name, len) == 0 && (*v)[len] == '=')
+                        return *v + len + 1;
+        }
+        return NULL;
+}
+
+const char *client_variable(const struct client *c, const char *name)
+{
+        const char *value = find_variable(c->environment, name);
+        return value && *value ? value : NULL;
+}
+
+void client_each_variable(const struct client *c, void (*fn)(void *context, const char *variable),
+                          void *context)
+{
+        for (char **v = c->environment; v && *v; v++)
+                fn(context, *v);
+}
+
+/* ---- body ---- */
+
+long client_read(struct client *c, char *out, size_t room)
+{
+        if (room > 1 << 20)
+                room = 1 << 20;
+        if (c->fcgi) {
+                int n = FCGX_GetStr(out, (int)room, c->fcgi->in);
+                return n > 0 ? n : FCGX_GetError(c->fcgi->in) ? -1 : 0;
+        }
+        ssize_t n;
+        do
+                n = read(STDIN_FILENO, out, room);
+        while (n < 0 && errno == EINTR);
+        return n;
+}
+
+/* ---- answer ---- */
+
+static bool put(struct client *c, const char *bytes, size_t len);
+
+static bool write_stdout(struct client *c, const char *bytes, size_t len)
+{
+        while (len && !c->broken) {
+                ssize_t n = write(STDOUT_FILENO, bytes, len);
+                if (n < 0 && errno != EINTR)
+                        c->broken = true;
+                if (n > 0) {
+                        bytes += n;
+                        len -= (size_t)n;
+                }
+        }
+        return !c->broken;
+}
+
+static bool flush(void *context)
+{
+        struct client *c = context;
+        if (c->broken)
+                return false;
+        if (c->fcgi) {
+                c->broken = FCGX_FFlush(c->fcgi->out) != 0;
+        } else {
+                write_stdout(c, c->out.data ? c->out.data : "", c->out.len);
+                buf_reset(&c->out);
+        }
+        return !c->broken;
+}
+
+static bool put(struct client *c, const char *bytes, size_t len)
+{
+        if (c->broken)
+                return false;
+        if (c->fcgi) {
+                for (size_t piece; len && !c->broken; bytes += piece, len -= piece) {
+                        piece = len < 1 << 30 ? len : 1 << 30;
+                        c->broken = FCGX_PutStr(bytes, (int)piece, c->fcgi->out) != (int)piece;
+                }
+                return !c->broken;
+        }
+        if (c->out.len + len <= CGI_BUFFER)
+                return buf_add(&c->out, bytes, len);
+        return flush(c) && write_stdout(c, bytes, len);
+}
+
+static bool sink_write(void *context, const char *bytes, size_t len)
+{
+        struct client *c = context;
+        assert(c->began);
+        return c->no_body ? !c->broken : put(c, bytes, len);
+}
+
+/* Bytes that may not stand in a header are percent-encoded: nothing in a name of the configuration ends a
+ * line. */
+static void add_header(struct buf *head, const char *name, const char *value)
+{
+        if (!text_is_token(name, 64) || !value)
+                return;
+        buf_addf(head, "%s: ", name);
+        for (const char *s = value; *s; s++) {
+                if ((unsigned char)*s < 0x20 || (unsigned char)*s > 0x7e)
+                        buf_addf(head, "%%%02X", (unsigned char)*s);
+                else
+                        buf_addc(head, *s);
+        }
+        buf_adds(head, "\r\n");
+}
+
+static const char *reason(int status)
+{
+        static const struct {
+                int status;
+                const char *text;
+        } reasons[] = {
+                {200, "OK"},
+                {204, "No Content"},
+                {400, "Bad Request"},
+                {401, "Unauthorized"},
+                {403, "Forbidden"},
+                {404, "Not Found"},
+                {405, "Method Not Allowed"},
+                {413, "Content Too Large"},
+                {415, "Unsupported Media Type"},
+                {429, "Too Many Requests"},
+                {500, "Internal Server Error"},
+                {502, "Bad Gateway"},
+                {503, "Service Unavailable"},
+                {504, "Gateway Timeout"},
+        };
+        for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++) {
+                if (reasons[i].status == status)
+                        return reasons[i].text;
+        }
+        return status < 400 ? "OK" : status < 500 ? "Refused" : "Error";
+}
+
+static bool begin(void *context, const struct relay_head *h)
+{
+        struct client *c = context;
+        struct buf head;
+        assert(!c->began);
+        c->began = true;
+        c->no_body = c->no_body || h->status == 204 || h->status == 304;
+        buf_init(&head, HEAD_MAX);
+        buf_addf(&head, "Status: %d %s\r\n", h->status, reason(h->status));
+        if (h->content_type && h->status != 204)
+                add_header(&head, "Content-Type", h->content_type);
+        add_header(&head, "cache-control", h->stream ? "no-cache" : "private, no-store");
+        if (h->stream)
+                add_header(&head, "x-accel-buffering", "no");
+        add_header(&head, "x-content-type-options", "nosniff");
+        for (size_t i = 0; i < c->own_count; i++)
+                add_header(&head, c->own[i].name, c->own[i].value);
+        for (size_t i = 0; i < h->header_count && i < RELAY_HEADERS_MAX; i++)
+                add_header(&head, h->headers[i].name, h->headers[i].value);
+        buf_adds(&head, "\r\n");
+        bool ok = !head.failed && put(c, head.data, head.len);
+        buf_release(&head);
+        return ok;
+}
+
+/*
+ * An event on the connection: its end, FastCGI's abort record, or bytes of a body that nobody reads. The
+ * latter are taken away, lest the descriptor stays readable and the wait for the provider spins.
+ */
+static bool gone(void *context)
+{
+        struct client *c = context;
+        unsigned char bytes[4096];
+        if (!c->fcgi || c->fcgi->ipcFd < 0)
+                return c->broken;
+        ssize_t n = recv(c->fcgi->ipcFd, bytes, sizeof bytes, MSG_DONTWAIT);
+        if (n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR))
+                c->broken = true;
+        for (ssize_t at = 0; at + FCGI_HEADER_BYTES <= n;) {
+                if (bytes[at] == 1 && bytes[at + 1] == FCGI_ABORT)
+                        c->broken = true;
+                at += FCGI_HEADER_BYTES + (bytes[at + 4] << 8 | bytes[at + 5]) + bytes[at + 6];
+        }
+        return c->broken;
+}
+
+const struct relay_client *client_sink(struct client *c)
+{
+        return &c->sink;
+}
+
+void client_set_header(struct client *c, const char *name, const char *value)
+{
+        assert(!c->began);
+        for (size_t i = 0; i < c->own_count; i++) {
+                if (strcasecmp(c->own[i].name, name) == 0) {
+                        c->own[i].value = arena_strdup(c->arena, value);
+                        return;
+                }
+        }
+        assert(c->own_count < OWN_HEADERS_MAX);
+        c->own[c->own_count++] =
+                (struct relay_header){arena_strdup(c->arena, name), arena_strdup(c->arena, value)};
+}
+
+bool client_began(const struct client *c)
+{
+        return c->began;
+}
+
+void client_log_line(void *client, const char *line, size_t len)
+{
+        struct client *c = client;
+        if (c->fcgi) {
+                FCGX_PutStr(line, (int)len, c->fcgi->err);
+                FCGX_FFlush(c->fcgi->err);
+                return;
+        }
+        ssize_t n;
+        do
+                n = write(STDERR_FILENO, line, len);
+        while (n < 0 && errno == EINTR);
+}
+
+/* ---- life ---- */
+
+static struct client *client_new(FCGX_Request *fcgi, char **environment)
+{
+        struct client *c = calloc(1, sizeof *c);
+        if (!c)
+                abort();
+        c->fcgi = fcgi;
+        c->environment = environment;
+        c->arena = arena_new();
+        c->sink = (struct relay_client){
+                .context = c,
+                .begin = begin,
+                .write = sink_write,
+                .flush = flush,
+                .fd = fcgi ? fcgi->ipcFd : -1,
+                .gone = gone,
+        };
+        const char *method = client_variable(c, "REQUEST_METHOD");
+        c->no_body = method && strcmp(method, "HEAD") == 0;
+        buf_init(&c->out, CGI_BUFFER);
+        return c;
+}
+
+struct client *client_from_fastcgi(FCGX_Request *request)
+{
+        return client_new(request, request->envp);
+}
+
+struct client *client_from_cgi(void)
+{
+        return client_new(NULL, environ);
+}
+
+void client_free(struct client *c)
+{
+        if (!c)
+                return;
+        if (c->began)
+                flush(c);
+        buf_release(&c->out);
+        arena_free(c->arena);
+        free(c);
+}
