@@ -159,7 +159,7 @@ bool request_read(struct request *r, struct arena *a, const struct client *c, co
                    *method = client_variable(c, "REQUEST_METHOD");
         *r = (struct request){
                 .arena = a,
-                .id = id && text_is_token(id, REQUEST_ID_MAX) ? id : make_id(a),
+                .unique = make_id(a),
                 .head = method && strcmp(method, "HEAD") == 0,
                 .content_type = client_variable(c, "CONTENT_TYPE"),
                 .content_encoding = client_variable(c, "HTTP_CONTENT_ENCODING"),
@@ -168,6 +168,7 @@ bool request_read(struct request *r, struct arena *a, const struct client *c, co
                 .betas = client_variable(c, "HTTP_ANTHROPIC_BETA"),
                 .body = {"", 0},
         };
+        r->id = id && text_is_token(id, REQUEST_ID_MAX) ? id : r->unique;
         r->method = r->head ? "GET" : method ? method : "";
         const char *script = client_variable(c, "SCRIPT_NAME"), *info = client_variable(c, "PATH_INFO");
         r->full_path =

@@ -1,0 +1,45 @@
+# For the suites: `. "$(dirname "$0")/suite.sh"`, then `try NAME COMMAND…` for each test, `done_trying` at the end.
+here=${TOLLGATE_SRCDIR:-$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)}
+work=${TOLLGATE_CHECKDIR:-$here/build/check}
+mkdir -p "$work"
+. "$here/tests/check/build.sh"
+tests=0 failures=0
+log=$work/$(basename "$0").log
+
+ok() {
+        tests=$((tests + 1))
+        echo "ok $tests - $1"
+}
+not_ok() { # NAME, and the reason on standard input
+        tests=$((tests + 1)) failures=$((failures + 1))
+        echo "not ok $tests - $1"
+        sed 's/^/# /'
+}
+skip() {
+        tests=$((tests + 1))
+        echo "ok $tests - $1 # SKIP $2"
+}
+try() {
+        name=$1
+        shift
+        if "$@" >"$log" 2>&1; then ok "$name"; else tail -n 60 "$log" | not_ok "$name"; fi
+}
+# Takes the TAP of another program over, numbered anew: its top-level lines, with what stands below a failure.
+take_tap() { # FILE PREFIX
+        grep -qE '^(not )?ok\b' "$1" || return 1
+        awk -v prefix="$2" '
+                /^(not )?ok/ {
+                        state = /^ok/ ? "ok" : "not ok"; keep = state == "not ok"
+                        sub(/^(not )?ok *[0-9]* *-? */, "")
+                        print state " - " prefix $0
+                        next
+                }
+                keep && /^[ #]/ { print }' "$1"
+        tests=$((tests + $(grep -cE '^(not )?ok' "$1")))
+        failures=$((failures + $(grep -E '^not ok' "$1" | grep -cvE '# (SKIP|TODO)')))
+}
+done_trying() {
+        echo "1..$tests"
+        [ $failures -eq 0 ]
+        exit
+}
