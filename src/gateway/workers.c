@@ -1,5 +1,3 @@
-#define _GNU_SOURCE /* accept4 */
-
 #include "gateway/workers.h"
 
 #include <arpa/inet.h>
