@@ -25,6 +25,54 @@ enum effort effort_parse(const char *name)
         return EFFORT_UNSET;
 }
 
+enum effort effort_nearest(unsigned efforts, enum effort wanted)
+{
+        if (wanted == EFFORT_UNSET || efforts == 0 || (efforts & 1u << wanted))
+                return wanted;
+        if (wanted == EFFORT_NONE) {
+                for (int e = EFFORT_MINIMAL; e < EFFORTS; e++) {
+                        if (efforts & 1u << e)
+                                return (enum effort)e;
+                }
+        }
+        for (int step = 1; step < EFFORTS; step++) {
+                int below = (int)wanted - step, above = (int)wanted + step;
+                if (below > EFFORT_NONE && (efforts & 1u << below))
+                        return (enum effort)below;
+                if (above < EFFORTS && (efforts & 1u << above))
+                        return (enum effort)above;
+        }
+        return EFFORT_UNSET;
+}
+
+static bool has_block(const struct chat_message *m, enum chat_block_type type)
+{
+        for (const struct chat_block *b = m->blocks; b; b = b->next) {
+                if (b->type == type)
+                        return true;
+        }
+        return false;
+}
+
+bool chat_loop_lacks_thinking(const struct chat_request *r, enum dialect_id vendor)
+{
+        const struct chat_message *turn = NULL; /* first message of the last run of assistant messages */
+        const struct chat_message *before = NULL;
+        bool results = false;
+        for (const struct chat_message *m = r->messages; m; before = m, m = m->next) {
+                if (m->role == CHAT_ASSISTANT && (!before || before->role != CHAT_ASSISTANT)) {
+                        turn = m;
+                        results = false;
+                } else if (m->role == CHAT_USER) {
+                        results |= has_block(m, BLOCK_TOOL_RESULT);
+                }
+        }
+        if (!turn || !results)
+                return false;
+        const struct chat_block *first = turn->blocks;
+        return !first || first->type != BLOCK_THINKING || first->signature_from != vendor || !first->signature.len;
+}
+
 struct chat_message *chat_add_message(struct arena *a, struct chat_request *r, enum chat_role role)
 {
         struct chat_message *m = arena_alloc(a, sizeof *m);

@@ -3,18 +3,18 @@
 #include <string.h>
 
 /* Every mix of the two spellings is taken by proto3 JSON, so every mix must be found by edits. */
-#define CONFIG(camel, snake)                                                                                           \
-        {                                                                                                              \
-                {                                                                                                      \
-                        "generationConfig." camel, "generationConfig." snake, "generation_config." camel,              \
-                                "generation_config." snake                                                             \
-                }                                                                                                      \
+#define CONFIG(camel, snake)                                                                                 \
+        {                                                                                                    \
+                {                                                                                            \
+                        "generationConfig." camel, "generationConfig." snake, "generation_config." camel,    \
+                                "generation_config." snake                                                   \
+                }                                                                                            \
         }
-#define CONFIG_ONE(name)                                                                                               \
-        {                                                                                                              \
-                {                                                                                                      \
-                        "generationConfig." name, "generation_config." name                                            \
-                }                                                                                                      \
+#define CONFIG_ONE(name)                                                                                     \
+        {                                                                                                    \
+                {                                                                                            \
+                        "generationConfig." name, "generation_config." name                                  \
+                }                                                                                            \
         }
 
 static enum answer_format answer_format(const struct client_input *in, bool stream)

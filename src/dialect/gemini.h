@@ -1,6 +1,6 @@
 /*
- * The gemini dialect's own parts (generateContent of the Gemini API, v1beta; Vertex AI's differences in answers).
- * Private: only src/dialect/gemini*.c include it. Ops are as dialect/dialect.h describes them.
+ * The gemini dialect's own parts (generateContent of the Gemini API, v1beta; Vertex AI's differences in
+ * answers). Private: only src/dialect/gemini*.c include it. Ops are as dialect/dialect.h describes them.
  *   gemini.c           row, names of fields, formats, models
  *   gemini_names.c     proto3 JSON names, finish reasons, schemas
  *   gemini_request.c   client's request: contents; gemini_parts.c: parts; gemini_config.c: tools and settings
@@ -22,9 +22,10 @@
 
 /* ---- names (gemini_names.c) ---- */
 
-/* The spelling of a field that obj uses: proto3 JSON takes lowerCamelCase and snake_case. Both there: an error at `at`.
- * Neither: camel. */
-const char *gemini_key(struct json_reader *r, json_object *obj, const struct json_path *at, const char *camel);
+/* The spelling of a field that obj uses: proto3 JSON takes lowerCamelCase and snake_case. Both there: an
+ * error at `at`. Neither: camel. */
+const char *gemini_key(struct json_reader *r, json_object *obj, const struct json_path *at,
+                       const char *camel);
 /* lowerCamelCase of a key in either spelling, in the arena. */
 const char *gemini_camel(struct arena *a, const char *key);
 
@@ -37,23 +38,25 @@ struct gemini_member {
         const char *camel;
         enum gemini_member_use use;
 };
-/* Collects every member that is not known as an extra named prefix + lowerCamelCase. The table ends with a NULL name. */
-void gemini_collect_extras(struct arena *a, json_object *obj, const char *prefix, const struct gemini_member *table,
-                           struct chat_extra **extras);
+/* Collects every member that is not known as an extra named prefix + lowerCamelCase. The table ends with a
+ * NULL name. */
+void gemini_collect_extras(struct arena *a, json_object *obj, const char *prefix,
+                           const struct gemini_member *table, struct chat_extra **extras);
 
 enum chat_finish gemini_finish(const char *reason); /* unknown: FINISH_STOP; NULL: FINISH_NONE */
 /* The reason to tell a client: raw where it is one of gemini's own of that class. NULL: none. */
 const char *gemini_finish_name(enum chat_finish finish, const char *raw);
 
-/* JSON Schema of gemini's Schema (upper-case types, nullable, int64 as text, propertyOrdering). Deferred to the arena. */
+/* JSON Schema of gemini's Schema (upper-case types, nullable, int64 as text, propertyOrdering). Deferred to
+ * the arena. */
 json_object *gemini_schema_decode(struct json_reader *r, json_object *schema, const struct json_path *at);
 
 /* ---- getters with both spellings ---- */
-#define GEMINI_GET(name, type)                                                                                         \
-        static inline bool gemini_get_##name(struct json_reader *r, json_object *obj, const struct json_path *at,      \
-                                             const char *camel, type out)                                              \
-        {                                                                                                              \
-                return json_get_##name(r, obj, at, gemini_key(r, obj, at, camel), out);                                \
+#define GEMINI_GET(name, type)                                                                               \
+        static inline bool gemini_get_##name(struct json_reader *r, json_object *obj,                        \
+                                             const struct json_path *at, const char *camel, type out)        \
+        {                                                                                                    \
+                return json_get_##name(r, obj, at, gemini_key(r, obj, at, camel), out);                      \
         }
 GEMINI_GET(string, const char **)
 GEMINI_GET(str, struct str *)
@@ -76,12 +79,13 @@ struct gemini_decode {
         struct gemini_call *calls, *last_call;
         size_t call_count;
         struct chat_block *open_thought; /* an unsigned thought that the next part may go on with, or NULL */
-        size_t thought_room;            /* bytes of its buffer */
+        size_t thought_room;             /* bytes of its buffer */
 };
 
 bool gemini_decode_chat_request(const struct client_input *in, struct chat_request *out, struct err *err);
 /* One part into the message. */
-void gemini_decode_part(struct gemini_decode *d, struct chat_message *m, json_object *part, const struct json_path *at);
+void gemini_decode_part(struct gemini_decode *d, struct chat_message *m, json_object *part,
+                        const struct json_path *at);
 void gemini_decode_config(struct gemini_decode *d, json_object *root); /* generationConfig */
 void gemini_decode_tools(struct gemini_decode *d, json_object *root);  /* tools, toolConfig */
 
@@ -123,12 +127,14 @@ struct gemini_ids {
 const char *gemini_call_id(struct arena *a, struct gemini_ids *ids, json_object *call, const char *name);
 /* Why a prompt was blocked, as text; NULL: it was not. */
 const char *gemini_block_text(struct arena *a, json_object *root, const char **reason);
-/* Citations of a candidate. text: of the block, for positions in characters; {NULL, 0}: positions stay unknown. */
+/* Citations of a candidate. text: of the block, for positions in characters; {NULL, 0}: positions stay
+ * unknown. */
 struct chat_citation *gemini_citations(struct arena *a, json_object *candidate, struct str text);
 /* OpenAI's logprobs content array of a candidate's logprobsResult, deferred to the arena, or NULL. */
 json_object *gemini_logprobs(struct arena *a, json_object *candidate);
 
-bool gemini_decode_chat_reply(struct arena *a, struct str body, struct chat_reply *out, struct upstream_fault *fault);
+bool gemini_decode_chat_reply(struct arena *a, struct str body, struct chat_reply *out,
+                              struct upstream_fault *fault);
 void *gemini_decoder_new(struct arena *a, const struct chat_request *r);
 void gemini_decode_event(void *decoder, const struct sse_event *event, struct chat_events *out);
 void gemini_decode_end(void *decoder, struct str stray, struct chat_events *out);
@@ -137,7 +143,8 @@ void gemini_decode_end(void *decoder, struct str stray, struct chat_events *out)
 struct gemini_partial;
 struct gemini_partial *gemini_partial_new(json_object *args); /* args: what came whole, or NULL */
 void gemini_partial_free(void *partial);
-bool gemini_partial_add(struct gemini_partial *p, json_object *pieces); /* false: no path, beyond the bounds */
+bool gemini_partial_add(struct gemini_partial *p,
+                        json_object *pieces); /* false: no path, beyond the bounds */
 /* All of it as JSON text in the arena. */
 struct str gemini_partial_text(struct gemini_partial *p, struct arena *a);
 
@@ -152,12 +159,14 @@ void gemini_encode_error(const struct answer_context *c, const struct err *e, st
 void gemini_write_error(struct json_writer *w, const struct answer_context *c, const struct err *e);
 
 /* ---- the client's answer ---- */
-void gemini_encode_chat_reply(const struct answer_context *c, const struct chat_reply *reply, struct buf *out);
+void gemini_encode_chat_reply(const struct answer_context *c, const struct chat_reply *reply,
+                              struct buf *out);
 /* A part of an answer; false: nothing was written (nothing of it can be said in this dialect). */
 bool gemini_write_part(struct json_writer *w, struct arena *a, const struct chat_block *b);
-void gemini_write_usage(struct json_writer *w, const struct chat_usage *u);        /* with its key */
-void gemini_write_logprobs(struct json_writer *w, json_object *content);           /* openai's array; with its key */
-void gemini_write_grounding(struct json_writer *w, const struct chat_block *list); /* with its key, if there is any */
+void gemini_write_usage(struct json_writer *w, const struct chat_usage *u); /* with its key */
+void gemini_write_logprobs(struct json_writer *w, json_object *content);    /* openai's array; with its key */
+void gemini_write_grounding(struct json_writer *w,
+                            const struct chat_block *list); /* with its key, if there is any */
 
 void *gemini_encoder_new(const struct answer_context *c);
 void gemini_encode_event(void *encoder, const struct chat_event *event, struct buf *out);
@@ -166,7 +175,8 @@ void gemini_encode_keepalive(void *encoder, struct buf *out);
 
 /* ---- embeddings (gemini_embed.c) ---- */
 bool gemini_decode_embed_request(const struct client_input *in, struct embed_request *out, struct err *err);
-void gemini_encode_embed_reply(const struct answer_context *c, const struct embed_reply *reply, struct buf *out);
+void gemini_encode_embed_reply(const struct answer_context *c, const struct embed_reply *reply,
+                               struct buf *out);
 bool gemini_encode_embed_request(struct arena *a, const struct embed_request *r, const struct wire_target *t,
                                  struct wire_request *out, struct err *err);
 bool gemini_decode_embed_reply(struct arena *a, struct str body, size_t expected, struct embed_reply *out,

@@ -33,7 +33,8 @@ static void get_number(struct config *c, const char *camel, double min, double m
         out->set = json_get_number(&c->d->r, c->node, &c->at, key_of(c, camel), min, max, &out->value);
 }
 
-static void get_names(struct gemini_decode *d, json_object *list, const struct json_path *at, struct chat_name **out)
+static void get_names(struct gemini_decode *d, json_object *list, const struct json_path *at,
+                      struct chat_name **out)
 {
         size_t count = json_object_array_length(list);
         if (count > NAMES_LIST_MAX)
@@ -80,7 +81,8 @@ static void decode_format(struct config *c)
                                json_peek(c->node, key_of(c, "responseMimeType")), false);
                 json_object *schema = json_peek(c->node, key_of(c, "responseSchema"));
                 if (schema)
-                        chat_add_extra(c->d->arena, &out->extras, "generationConfig.responseSchema", schema, false);
+                        chat_add_extra(c->d->arena, &out->extras, "generationConfig.responseSchema", schema,
+                                       false);
                 return;
         }
         out->schema = find_schema(c);
@@ -91,7 +93,8 @@ static void decode_format(struct config *c)
         else if (type && strcmp(type, "text/plain") == 0)
                 out->response_format = FORMAT_TEXT;
         else if (type)
-                json_fail(&c->d->r, &c->at, key_of(c, "responseMimeType"), "expected text/plain or application/json");
+                json_fail(&c->d->r, &c->at, key_of(c, "responseMimeType"),
+                          "expected text/plain or application/json");
 }
 
 static void decode_level(struct gemini_decode *d, json_object *thinking, const struct json_path *at)
@@ -121,8 +124,8 @@ static void decode_thinking(struct config *c)
         if (gemini_get_bool(&d->r, thinking, &at, "includeThoughts", &show))
                 out->show = show ? TRI_YES : TRI_NO;
         decode_level(d, thinking, &at);
-        if (!json_get_int(&d->r, thinking, &at, gemini_key(&d->r, thinking, &at, "thinkingBudget"), -1, TOKENS_MAX,
-                          &budget))
+        if (!json_get_int(&d->r, thinking, &at, gemini_key(&d->r, thinking, &at, "thinkingBudget"), -1,
+                          TOKENS_MAX, &budget))
                 return;
         out->budget_tokens = budget;
         if (budget == 0) {
@@ -141,10 +144,12 @@ static void decode_modalities(struct config *c)
         bool text_only = true;
         for (size_t i = 0; i < json_object_array_length(list); i++) {
                 json_object *name = json_object_array_get_idx(list, i);
-                if (!json_object_is_type(name, json_type_string) || strcasecmp(json_object_get_string(name), "TEXT"))
+                if (!json_object_is_type(name, json_type_string) ||
+                    strcasecmp(json_object_get_string(name), "TEXT"))
                         text_only = false;
         }
-        chat_add_extra(c->d->arena, &c->d->out->extras, "generationConfig.responseModalities", list, text_only);
+        chat_add_extra(c->d->arena, &c->d->out->extras, "generationConfig.responseModalities", list,
+                       text_only);
 }
 
 static void config_extras(struct config *c)
@@ -228,7 +233,8 @@ static void decode_function(struct gemini_decode *d, json_object *f, const struc
         t->parameters = schema ? gemini_schema_decode(&d->r, schema, &here) : json_schema;
 }
 
-static void decode_hosted(struct gemini_decode *d, const char *key, json_object *value, const struct json_path *at)
+static void decode_hosted(struct gemini_decode *d, const char *key, json_object *value,
+                          const struct json_path *at)
 {
         struct chat_tool *t = chat_add_tool(d->arena, d->out);
         t->raw = json_object_new_object();

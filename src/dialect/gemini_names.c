@@ -43,8 +43,8 @@ const char *gemini_key(struct json_reader *r, json_object *obj, const struct jso
         return arena_strdup(r->arena, snake);
 }
 
-void gemini_collect_extras(struct arena *a, json_object *obj, const char *prefix, const struct gemini_member *table,
-                           struct chat_extra **extras)
+void gemini_collect_extras(struct arena *a, json_object *obj, const char *prefix,
+                           const struct gemini_member *table, struct chat_extra **extras)
 {
         json_object_object_foreach(obj, key, value)
         {
@@ -63,7 +63,8 @@ void gemini_collect_extras(struct arena *a, json_object *obj, const char *prefix
         }
 }
 
-/* ---- finish reasons: https://ai.google.dev/api/generate-content#FinishReason, and what live traffic adds ---- */
+/* ---- finish reasons: https://ai.google.dev/api/generate-content#FinishReason, and what live traffic adds
+ * ---- */
 
 static const struct finish_row {
         const char *reason;
@@ -145,7 +146,8 @@ static json_object *whole_number(json_object *value)
 
 static json_object *type_name(struct json_reader *r, json_object *value, const struct json_path *at)
 {
-        static const char *const names[] = {"string", "number", "integer", "boolean", "array", "object", "null"};
+        static const char *const names[] = {"string", "number", "integer", "boolean",
+                                            "array",  "object", "null"};
         if (!json_object_is_type(value, json_type_string))
                 return json_object_get(value); /* a list of types is JSON Schema already */
         const char *name = json_object_get_string(value);
@@ -158,12 +160,14 @@ static json_object *type_name(struct json_reader *r, json_object *value, const s
         return NULL;
 }
 
-/* Properties in the order that propertyOrdering asks for: other dialects have no such member, but keep the order. */
+/* Properties in the order that propertyOrdering asks for: other dialects have no such member, but keep the
+ * order. */
 static json_object *properties(struct json_reader *r, json_object *value, json_object *ordering,
                                const struct json_path *at)
 {
         json_object *out = json_object_new_object();
-        size_t count = json_object_is_type(ordering, json_type_array) ? json_object_array_length(ordering) : 0;
+        size_t count =
+                json_object_is_type(ordering, json_type_array) ? json_object_array_length(ordering) : 0;
         for (size_t i = 0; i < count; i++) {
                 json_object *name = json_object_array_get_idx(ordering, i), *first;
                 if (json_object_is_type(name, json_type_string) &&

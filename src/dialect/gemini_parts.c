@@ -94,8 +94,9 @@ static void append_thought(struct gemini_decode *d, struct chat_block *b, struct
 }
 
 /*
- * A stream gives a thought in many parts, and SDKs send them back as they came: parts go together until one is signed.
- * A signature of gemini's own stays on its part alone; another vendor's belongs to the whole thought before it.
+ * A stream gives a thought in many parts, and SDKs send them back as they came: parts go together until one
+ * is signed. A signature of gemini's own stays on its part alone; another vendor's belongs to the whole
+ * thought before it.
  */
 static void decode_thought(struct part *p, struct str text, const struct signature *s)
 {
@@ -138,8 +139,11 @@ static const char *media_type(struct arena *a, const char *given)
 {
         static const struct {
                 const char *from, *to;
-        } same[] = {{"audio/x-wav", "audio/wav"}, {"audio/wave", "audio/wav"},   {"audio/vnd.wave", "audio/wav"},
-                    {"audio/mpeg", "audio/mp3"},  {"image/jpg", "image/jpeg"}};
+        } same[] = {{"audio/x-wav", "audio/wav"},
+                    {"audio/wave", "audio/wav"},
+                    {"audio/vnd.wave", "audio/wav"},
+                    {"audio/mpeg", "audio/mp3"},
+                    {"image/jpg", "image/jpeg"}};
         char *type = arena_strndup(a, given, strcspn(given, "; "));
         for (char *c = type; *c; c++)
                 *c = (char)tolower((unsigned char)*c);
@@ -164,7 +168,8 @@ static enum chat_block_type media_block(const char *type)
         return BLOCK_OTHER;
 }
 
-/* Standard base64 with its padding, whatever alphabet a client wrote (the Python SDK writes the one for URLs). */
+/* Standard base64 with its padding, whatever alphabet a client wrote (the Python SDK writes the one for
+ * URLs). */
 static bool standard_base64(struct arena *a, struct str in, struct str *out)
 {
         size_t decoded = 0;
@@ -206,7 +211,8 @@ static const char *detail_of(struct part *p)
         return NULL;
 }
 
-static void add_media(struct part *p, enum chat_block_type type, const struct chat_source *source, const char *title)
+static void add_media(struct part *p, enum chat_block_type type, const struct chat_source *source,
+                      const char *title)
 {
         if (type == BLOCK_OTHER) {
                 add_other(p);
@@ -259,8 +265,9 @@ static bool is_upload(const char *uri)
 
 static bool is_video_page(const char *uri)
 {
-        static const char *const hosts[] = {"https://www.youtube.com/", "https://youtube.com/", "https://youtu.be/",
-                                            "https://m.youtube.com/", "http://www.youtube.com/"};
+        static const char *const hosts[] = {"https://www.youtube.com/", "https://youtube.com/",
+                                            "https://youtu.be/", "https://m.youtube.com/",
+                                            "http://www.youtube.com/"};
         for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++) {
                 if (strncasecmp(uri, hosts[i], strlen(hosts[i])) == 0)
                         return true;
@@ -311,8 +318,9 @@ static struct gemini_call *remember_call(struct gemini_decode *d, const char *id
 {
         struct gemini_call *call = arena_alloc(d->arena, sizeof *call);
         call->name = name;
-        call->id = id && *id ? id
-                             : arena_printf(d->arena, "call_%zu_%s", d->call_count, legal_name(d->arena, name));
+        call->id = id && *id
+                           ? id
+                           : arena_printf(d->arena, "call_%zu_%s", d->call_count, legal_name(d->arena, name));
         d->call_count++;
         if (d->last_call)
                 d->last_call->next = call;
@@ -359,7 +367,8 @@ static const char *answer_call(struct gemini_decode *d, const char *id, const ch
                 c->answered = true;
                 return c->id;
         }
-        return id && *id ? id : arena_printf(d->arena, "call_%zu_%s", d->call_count++, legal_name(d->arena, name));
+        return id && *id ? id
+                         : arena_printf(d->arena, "call_%zu_%s", d->call_count++, legal_name(d->arena, name));
 }
 
 static struct str value_text(struct arena *a, json_object *value)
@@ -372,7 +381,8 @@ static struct str value_text(struct arena *a, json_object *value)
         return arena_str(a, text, len);
 }
 
-/* {"output": …} and {"result": …} are the ways of the SDKs to make an object of anything; else the object is the result. */
+/* {"output": …} and {"result": …} are the ways of the SDKs to make an object of anything; else the object is
+ * the result. */
 static struct str result_text(struct arena *a, json_object *response, bool *is_error)
 {
         json_object *inner;
@@ -390,7 +400,8 @@ static struct str result_text(struct arena *a, json_object *response, bool *is_e
         return value_text(a, response);
 }
 
-static void result_content(struct part *p, json_object *result, struct chat_block *b, const struct json_path *at)
+static void result_content(struct part *p, json_object *result, struct chat_block *b,
+                           const struct json_path *at)
 {
         struct gemini_decode *d = p->d;
         json_object *response = NULL, *parts = NULL;
@@ -407,7 +418,8 @@ static void result_content(struct part *p, json_object *result, struct chat_bloc
                 inner.at = &here;
                 inner.node = json_object_array_get_idx(parts, i);
                 if (!json_object_is_type(inner.node, json_type_object)) {
-                        json_fail(&d->r, &here, NULL, "expected an object, got %s", json_type_text(inner.node));
+                        json_fail(&d->r, &here, NULL, "expected an object, got %s",
+                                  json_type_text(inner.node));
                         return;
                 }
                 inner.key = gemini_key(&d->r, inner.node, &here, "inlineData");
@@ -461,7 +473,8 @@ static const struct payload {
 };
 enum { PAYLOADS = sizeof payloads / sizeof *payloads };
 
-void gemini_decode_part(struct gemini_decode *d, struct chat_message *m, json_object *node, const struct json_path *at)
+void gemini_decode_part(struct gemini_decode *d, struct chat_message *m, json_object *node,
+                        const struct json_path *at)
 {
         struct part p = {.d = d, .message = m, .node = node, .at = at, .key = "text"};
         const struct payload *found = NULL;
@@ -484,7 +497,8 @@ void gemini_decode_part(struct gemini_decode *d, struct chat_message *m, json_ob
         if (!found && json_peek(node, gemini_key(&d->r, node, at, "thoughtSignature")))
                 found = &payloads[0];
         if (!found) {
-                json_fail(&d->r, at, NULL, "expected one of text, inlineData, fileData, functionCall, functionResponse");
+                json_fail(&d->r, at, NULL,
+                          "expected one of text, inlineData, fileData, functionCall, functionResponse");
                 return;
         }
         if (found->decode != decode_text)

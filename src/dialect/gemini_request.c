@@ -95,8 +95,8 @@ static void decode_system(struct gemini_decode *d, json_object *root)
         const struct chat_message *m = d->out->messages;
         for (const struct chat_block *b = m ? m->blocks : NULL; b; b = b->next) {
                 if (b->type != BLOCK_TEXT)
-                        err_set(d->r.err, d->arena, ERR_BAD_REQUEST, b->path, "%s: only text can be a system instruction",
-                                b->path);
+                        err_set(d->r.err, d->arena, ERR_BAD_REQUEST, b->path,
+                                "%s: only text can be a system instruction", b->path);
         }
 }
 
@@ -128,12 +128,18 @@ static void check_model(struct gemini_decode *d, json_object *root, const char *
 static void decode_rest(struct gemini_decode *d, json_object *root)
 {
         static const struct gemini_member members[] = {
-                {"contents", MEMBER_KNOWN},        {"systemInstruction", MEMBER_KNOWN},
-                {"tools", MEMBER_KNOWN},           {"toolConfig", MEMBER_KNOWN},
-                {"generationConfig", MEMBER_KNOWN}, {"serviceTier", MEMBER_KNOWN},
-                {"store", MEMBER_KNOWN},           {"model", MEMBER_KNOWN},
-                {"safetySettings", MEMBER_HINT},   {"labels", MEMBER_HINT},
-                {"cachedContent", MEMBER_NEEDED},  {"continuationToken", MEMBER_NEEDED},
+                {"contents", MEMBER_KNOWN},
+                {"systemInstruction", MEMBER_KNOWN},
+                {"tools", MEMBER_KNOWN},
+                {"toolConfig", MEMBER_KNOWN},
+                {"generationConfig", MEMBER_KNOWN},
+                {"serviceTier", MEMBER_KNOWN},
+                {"store", MEMBER_KNOWN},
+                {"model", MEMBER_KNOWN},
+                {"safetySettings", MEMBER_HINT},
+                {"labels", MEMBER_HINT},
+                {"cachedContent", MEMBER_NEEDED},
+                {"continuationToken", MEMBER_NEEDED},
                 {NULL, MEMBER_KNOWN},
         };
         bool store;
@@ -151,7 +157,8 @@ static void decode_rest(struct gemini_decode *d, json_object *root)
 bool gemini_decode_chat_request(const struct client_input *in, struct chat_request *out, struct err *err)
 {
         struct gemini_decode d = {.r = {.arena = in->arena, .err = err}, .arena = in->arena, .out = out};
-        json_object *root = json_parse(in->arena, in->body.at ? in->body.at : "", in->body.len, JSON_FROM_CLIENT, err);
+        json_object *root =
+                json_parse(in->arena, in->body.at ? in->body.at : "", in->body.len, JSON_FROM_CLIENT, err);
         if (!root)
                 return false;
         if (!json_object_is_type(root, json_type_object))

@@ -14,6 +14,7 @@
 struct request {
         struct arena *arena;
         const char *id;     /* x-request-id: the caller's own, or made here */
+        const char *unique; /* made here, whatever the caller sent */
         const char *method; /* HEAD counts as GET; `head` tells */
         bool head;
         const char *full_path; /* SCRIPT_NAME and PATH_INFO */

@@ -1,0 +1,51 @@
+/*
+ * The operator's command line (contract §1): a table of commands, one file each. What a command prints for
+ * reading goes to standard output, what went wrong to standard error.
+ */
+#ifndef TOLLGATE_CLI_CLI_H
+#define TOLLGATE_CLI_CLI_H
+
+#include <stdbool.h>
+#include "config/config.h"
+
+enum cli_exit {
+        CLI_DONE,
+        CLI_NO,     /* a negative answer: a check failed, a model refused */
+        CLI_USAGE,  /* wrong use */
+        CLI_FAILED, /* the environment failed: a file, the network, the random source */
+};
+
+struct cli_command {
+        const char *name;
+        const char *arguments; /* of the usage line */
+        const char *summary;   /* a line */
+        const char *help;      /* whole lines about the options */
+        /* config_path NULL: the default one. argv[0] is the command's name. */
+        enum cli_exit (*run)(const struct cli_command *command, const char *config_path, int argc,
+                             char **argv);
+};
+
+extern const struct cli_command cli_ask, cli_check, cli_key, cli_models;
+
+/*
+ * Options of a command: "-m VALUE", "--name VALUE", "--name=VALUE", "--flag", in any order between the
+ * arguments; behind
+ * "--" all are arguments. "-" is an argument. `-c` and `--help` are known everywhere.
+ */
+struct cli_option {
+        const char *name;   /* "--image" or "-m" */
+        const char **value; /* NULL: a flag */
+        bool *flag;
+};
+/* Moves the arguments to the front of argv[1…] and their count to *argc. False: *out says how to leave (help
+ * was asked for, or the use was wrong; both have been told). */
+bool cli_parse(const struct cli_command *command, const struct cli_option *options, size_t count,
+               const char **config_path, int *argc, char **argv, enum cli_exit *out);
+enum cli_exit cli_misuse(const struct cli_command *command, const char *fmt, ...)
+        __attribute__((format(printf, 2, 3)));
+void cli_help(const struct cli_command *command);
+/* What load has to say, as file:line: lines on standard error (or out). False when any is an error. */
+const struct config *cli_load(const char *path);
+void cli_print_problem(bool to_stdout, const struct config_problem *p);
+
+#endif

@@ -1,0 +1,38 @@
+/* One request under way: what the handlers of endpoints share. Everything lives in `arena`. */
+#ifndef TOLLGATE_GATEWAY_EXCHANGE_H
+#define TOLLGATE_GATEWAY_EXCHANGE_H
+
+#include "gateway/account.h"
+#include "gateway/endpoints.h"
+#include "gateway/gateway.h"
+#include "gateway/request.h"
+
+struct exchange {
+        struct gateway *gateway;
+        struct client *client;
+        const struct config *config; /* a reference of this request's; NULL: none is good */
+        struct arena *arena;
+        struct request request;
+        struct endpoint_match match;
+        const struct dialect *dialect;
+        struct identity identity;
+        struct answer_context answer;
+        struct client_input input;
+        struct relay_record record;
+        const char *model; /* as asked for, for the log */
+        int64_t started_ms;
+        int status; /* of an answer that no relay gave */
+};
+
+/* Handlers: each answers the client, or returns false with err, which is then told in the client's dialect.
+ */
+bool handle_chat(struct exchange *x, struct err *err);
+bool handle_embed(struct exchange *x, struct err *err);
+bool handle_models(struct exchange *x, struct err *err);
+bool handle_model(struct exchange *x, struct err *err);
+bool handle_health(struct exchange *x, struct err *err);
+
+/* Sends a whole answer with status 200. */
+void exchange_answer(struct exchange *x, const char *content_type, struct str body);
+
+#endif

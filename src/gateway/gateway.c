@@ -1,0 +1,298 @@
+#include "gateway/gateway.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "gateway/exchange.h"
+#include "gateway/guard.h"
+
+/* Workers that no model request may take. */
+enum { KEPT_WORKERS = 2, RETRY_MS = 1000 };
+
+/* ---- answers that no relay gives ---- */
+
+void exchange_answer(struct exchange *x, const char *content_type, struct str body)
+{
+        const struct relay_client *sink = client_sink(x->client);
+        const struct relay_head head = {.status = 200, .content_type = content_type};
+        x->status = head.status;
+        if (sink->begin(sink->context, &head) && sink->write(sink->context, body.at, body.len))
+                sink->flush(sink->context);
+}
+
+static void answer_options(struct exchange *x, const char *allow)
+{
+        const struct relay_client *sink = client_sink(x->client);
+        struct relay_head head = {.status = 204, .headers = {{"allow", allow}}, .header_count = 1};
+        x->status = head.status;
+        if (sink->begin(sink->context, &head))
+                sink->flush(sink->context);
+}
+
+/* ---- pages of other origins that the configuration lists (Fetch, "CORS protocol") ---- */
+
+static bool header_list_safe(const char *s)
+{
+        enum { LIST_MAX = 2048 };
+        size_t len = strlen(s);
+        return len < LIST_MAX &&
+               strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_, ") == len;
+}
+
+static void set_cors(struct exchange *x, const char *allow)
+{
+        const char *origin = client_variable(x->client, "HTTP_ORIGIN");
+        const char *wanted = client_variable(x->client, "HTTP_ACCESS_CONTROL_REQUEST_HEADERS");
+        if (!x->config->cors_count)
+                return;
+        client_set_header(x->client, "vary", "Origin");
+        if (!guard_origin_listed(x->config, origin, true) || !text_header_safe(origin))
+                return;
+        client_set_header(x->client, "access-control-allow-origin", origin);
+        /* Ambient credentials only for origins that were listed by name. */
+        if (guard_origin_listed(x->config, origin, false))
+                client_set_header(x->client, "access-control-allow-credentials", "true");
+        client_set_header(
+                x->client, "access-control-expose-headers",
+                "x-request-id, request-id, retry-after, x-should-retry, x-tollgate-model, "
+                "x-tollgate-version, "
+                "x-tollgate-provider, x-tollgate-served-model, x-tollgate-attempts, x-tollgate-adjusted");
+        if (!allow)
+                return;
+        client_set_header(x->client, "access-control-allow-methods", allow);
+        client_set_header(x->client, "access-control-max-age", "600");
+        if (wanted && header_list_safe(wanted))
+                client_set_header(x->client, "access-control-allow-headers", wanted);
+}
+
+/* ---- the columns of the table ---- */
+
+static bool check_access(struct exchange *x, struct err *err)
+{
+        const struct endpoint *e = x->match.endpoint;
+        struct credentials given;
+        struct guard_input page;
+        if (e->access == ACCESS_OPEN)
+                return true;
+        bool believe = !x->gateway->socket_is_remote || x->config->trust_web_server;
+        credentials_read(&given, x->arena, x->client, e->key_in_query ? &x->request.query : NULL, believe);
+        if (!account_find(x->config, &given, clock_unix(), x->arena, &x->identity, err))
+                return false;
+        guard_read(&page, x->client, x->request.method);
+        if (x->identity.kind == IDENTITY_KEY || guard_is_own_page(&page, x->config))
+                return true;
+        return err_set(err, x->arena, ERR_FORBIDDEN, NULL,
+                       "a page of another origin may call this with an API key only");
+}
+
+static bool check_media_type(struct exchange *x, struct err *err)
+{
+        const struct request *r = &x->request;
+        if (r->content_encoding && strcasecmp(r->content_encoding, "identity") != 0)
+                return err_set(err, x->arena, ERR_MEDIA_TYPE, NULL,
+                               "content-encoding is not supported on requests");
+        const char *type = form_media_type(x->arena, r->content_type);
+        if (x->match.endpoint->body != BODY_JSON || !type)
+                return true;
+        char shown[64];
+        size_t len = strlen(type);
+        text_escape(shown, sizeof shown, type, len);
+        if (strcmp(type, "application/json") != 0 && (len < 5 || strcmp(type + len - 5, "+json") != 0))
+                return err_set(err, x->arena, ERR_MEDIA_TYPE, NULL,
+                               "content-type %s: expected application/json", shown);
+        const char *charset = form_header_parameter(x->arena, r->content_type, "charset");
+        if (charset && strcasecmp(charset, "utf-8") != 0 && strcasecmp(charset, "utf8") != 0)
+                return err_set(err, x->arena, ERR_MEDIA_TYPE, NULL,
+                               "content-type: JSON is always UTF-8 (RFC 8259)");
+        return true;
+}
+
+/* Two workers are left for what must always be answered. */
+static bool take_worker(struct exchange *x, struct err *err)
+{
+        struct gateway *g = x->gateway;
+        int most = g->workers > KEPT_WORKERS ? g->workers - KEPT_WORKERS : 1;
+        if (atomic_fetch_add(&g->busy, 1) < most)
+                return true;
+        atomic_fetch_sub(&g->busy, 1);
+        err_set(err, x->arena, ERR_OVERLOADED, NULL, "all workers are busy; try again");
+        err->retry_after_ms = RETRY_MS;
+        return false;
+}
+
+static void make_input(struct exchange *x)
+{
+        const struct endpoint *e = x->match.endpoint;
+        x->input = (struct client_input){
+                .arena = x->arena,
+                .body = x->request.body,
+                .content_type = x->request.content_type,
+                .accept = x->request.accept,
+                .path_model = e && e->dialect == DIALECT_GEMINI ? x->match.name : NULL,
+                .path_stream = e && e->stream,
+                .path_batch = e && e->batch,
+                .want_image = e && e->task == TASK_VISION,
+                .query = &x->request.query,
+                .api_version = x->request.api_version,
+                .betas = x->request.betas,
+        };
+}
+
+static bool handle_with_body(struct exchange *x, struct err *err)
+{
+        if (!request_read_body(&x->request, x->client, x->config, &x->gateway->memory, err))
+                return false;
+        make_input(x);
+        return x->match.endpoint->handle(x, err);
+}
+
+static bool serve(struct exchange *x, struct err *err)
+{
+        struct request *r = &x->request;
+        const struct endpoint *e = x->match.endpoint;
+        if (strcmp(r->method, "OPTIONS") == 0) {
+                const char *allow = endpoint_allow(x->arena, r->path);
+                if (!allow)
+                        return err_set(err, x->arena, ERR_NOT_FOUND, NULL, "no such path here");
+                set_cors(x, allow);
+                answer_options(x, allow);
+                return true;
+        }
+        set_cors(x, NULL);
+        if (!e)
+                return endpoint_find(x->arena, r->method, r->path, &x->match, err);
+        if (!check_access(x, err) || !check_media_type(x, err))
+                return false;
+        if (e->body == BODY_NONE)
+                return e->handle(x, err);
+        if (e->holds_worker && !take_worker(x, err))
+                return false;
+        bool ok = handle_with_body(x, err);
+        if (e->holds_worker)
+                atomic_fetch_sub(&x->gateway->busy, 1);
+        return ok;
+}
+
+/* ---- the whole ---- */
+
+static void tell_error(struct exchange *x, struct err *e)
+{
+        if (e->cause == ERR_UNAUTHENTICATED)
+                client_set_header(x->client, "www-authenticate", "Bearer realm=\"tollgate\"");
+        x->status = err_status(e);
+        x->record.cause = e->cause;
+        relay_error(client_sink(x->client), x->dialect, &x->answer, e);
+}
+
+/* No prompt, no answer, no query, no secret: who asked what of whom, how it ended, what it took. */
+static void log_request(struct exchange *x, const struct err *e)
+{
+        static const char *const kinds[] = {"none", "key", "user", "certificate", "anonymous"};
+        const struct relay_record *r = &x->record;
+        const char *by = x->identity.name ? x->identity.name : "";
+        int status = r->status ? r->status : x->status;
+        long long took = (long long)(clock_now_ms() - x->started_ms);
+        if (!log_enabled(LOG_LEVEL_INFO))
+                return;
+        if (!r->attempts) {
+                log_info("%s %.200s %d account=%s %s:%.100s model=%.100s ms=%lld%s%.300s", x->request.method,
+                         x->request.path, status, x->identity.account ? x->identity.account->name : "-",
+                         kinds[x->identity.kind], by, x->model ? x->model : "-", took,
+                         e->cause ? " error=" : "", e->cause && e->message ? e->message : "");
+                return;
+        }
+        log_info("%s %.200s %d account=%s %s:%.100s model=%.100s version=%s provider=%s upstream=%.100s "
+                 "served=%.100s "
+                 "attempts=%lld input=%lld cached=%lld output=%lld reasoning=%lld first_ms=%lld "
+                 "ms=%lld%s%s%s%s%s%.64s",
+                 x->request.method, x->request.path, status,
+                 x->identity.account ? x->identity.account->name : "-", kinds[x->identity.kind], by,
+                 x->model ? x->model : "-", x->answer.version ? x->answer.version : "-",
+                 r->provider ? r->provider : "-", r->upstream_model ? r->upstream_model : "-",
+                 r->served_model ? r->served_model : "-", (long long)r->attempts, (long long)r->usage.input,
+                 (long long)r->usage.cached, (long long)r->usage.output, (long long)r->usage.reasoning,
+                 (long long)r->first_token_ms, took, r->streamed ? " stream" : "",
+                 r->fast_path ? " fast" : "", r->whole ? "" : " incomplete",
+                 r->client_left ? " client-left" : "", r->upstream_request_id ? " upstream_id=" : "",
+                 r->upstream_request_id ? r->upstream_request_id : "");
+}
+
+/* What went wrong at the start could not be told to a web server that listens to the error stream of requests
+ * only. */
+static void tell_early_log(struct exchange *x)
+{
+        char *text = atomic_exchange(&x->gateway->early_log, NULL);
+        if (text)
+                client_log_line(x->client, text, strlen(text));
+        free(text);
+}
+
+static void set_answer(struct exchange *x)
+{
+        struct request *r = &x->request;
+        client_set_header(x->client, "x-request-id", r->id);
+        if (x->dialect->id == DIALECT_ANTHROPIC)
+                client_set_header(x->client, "request-id", r->id);
+        x->answer = (struct answer_context){
+                .arena = x->arena,
+                .request_id = r->id,
+                .created = clock_unix(),
+                .id_seed = r->unique,
+        };
+        make_input(x);
+        bool stream = x->match.endpoint && x->match.endpoint->stream;
+        x->answer.format = x->dialect->answer_format(&x->input, stream);
+}
+
+static void run(struct exchange *x)
+{
+        struct err err = {0}, no_route = {0};
+        bool sane = request_read(&x->request, x->arena, x->client, x->config ? x->config->mount : NULL,
+                                 endpoint_known, &err);
+        log_bind(client_log_line, x->client, x->request.id);
+        tell_early_log(x);
+        if (sane)
+                endpoint_find(x->arena, x->request.method, x->request.path, &x->match, &no_route);
+        const struct endpoint_signs signs = {
+                .anthropic = x->request.api_version != NULL,
+                .gemini = client_variable(x->client, "HTTP_X_GOOG_API_KEY") != NULL,
+        };
+        x->dialect = endpoint_dialect(x->request.path, x->match.endpoint, &signs);
+        set_answer(x);
+        if (!x->config) {
+                err = (struct err){0};
+                err_set(&err, x->arena, ERR_UNAVAILABLE, NULL, "the gateway is not configured");
+                err.retry_after_ms = RETRY_MS;
+                log_error("there is no usable configuration");
+        } else if (sane) {
+                serve(x, &err);
+        }
+        if (err.cause != ERR_NONE && !client_began(x->client))
+                tell_error(x, &err);
+        log_request(x, &err);
+}
+
+void gateway_serve(struct gateway *g, struct client *client)
+{
+        struct arena *a = arena_new();
+        struct exchange *x = arena_alloc(a, sizeof *x);
+        log_bind(client_log_line, client, NULL);
+        *x = (struct exchange){
+                .gateway = g,
+                .client = client,
+                .config = config_watch_get(g->watch),
+                .arena = a,
+                .started_ms = clock_now_ms(),
+        };
+        run(x);
+        if (x->request.body_taken)
+                meter_give(&g->memory, x->request.body_taken);
+        log_bind(NULL, NULL, NULL);
+        if (x->config)
+                config_unref(x->config);
+        arena_free(a);
+}

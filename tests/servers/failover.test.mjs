@@ -1,0 +1,149 @@
+// Targets in order: what fails before content goes on to the next, what fails after it is an error in the client's dialect.
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { named } from './config.mjs';
+import { freePort } from './harness.mjs';
+import { call, eachServer, errorOf, events } from './suite.mjs';
+
+const messages = [{ role: 'user', content: 'Hi' }];
+const dialects = ['openai', 'anthropic', 'gemini'];
+const upstreamModel = { openai: 'gpt-4o', anthropic: 'claude-sonnet-4-6', gemini: 'gemini-3.5-flash' };
+const closed = await freePort();
+
+// The same question in every client dialect.
+const ask = (s, dialect, model, stream) => {
+        const asks = {
+                openai: ['/v1/chat/completions', { model, messages, stream }], anthropic: ['/v1/messages', { model, messages, stream, max_tokens: 100 }],
+                gemini: [`/v1beta/models/${model}:${stream ? 'streamGenerateContent?alt=sse' : 'generateContent'}`, { contents: [{ role: 'user', parts: [{ text: 'Hi' }] }] }],
+                plain: ['/chat', { model, prompt: 'Hi', stream }],
+        };
+        const [path, body] = asks[dialect];
+        return call(s, path, { body });
+};
+const textOf = {
+        openai: (r) => (r.json ? r.json.choices[0].message.content : events(r.text).map((e) => e.json?.choices?.[0]?.delta.content ?? '').join('')),
+        anthropic: (r) => (r.json ? r.json.content[0].text : events(r.text).map((e) => e.json?.delta?.text ?? '').join('')),
+        gemini: (r) => [r.json ?? events(r.text).map((e) => e.json)].flat().flatMap((c) => c.candidates?.[0]?.content?.parts ?? []).map((p) => p.text ?? '').join(''),
+        plain: (r) => r.json?.text ?? events(r.text).filter((e) => e.event === 'text').map((e) => e.json.text).join(''),
+};
+const ended = {
+        openai: (text) => /data: *\[DONE\]/.test(text), anthropic: (text) => /message_stop/.test(text), gemini: (text) => /"finishReason"/.test(text),
+        plain: (text) => /event: *done/.test(text),
+};
+const errorIn = {
+        openai: (list) => errorOf('openai', list.at(-1).json), anthropic: (list) => (assert.equal(list.at(-1).event, 'error'), errorOf('anthropic', list.at(-1).json)),
+        gemini: (list) => errorOf('gemini', list.at(-1).json), plain: (list) => (assert.equal(list.at(-1).event, 'error'), errorOf('plain', list.at(-1).json)),
+};
+
+// For each dialect a first provider of its own name, and a second of the next dialect behind it.
+const options = (fake) => {
+        const target = (dialect, place) => ({ provider: `${place}-${dialect}`, model: upstreamModel[dialect] });
+        const slow = { connect: 1.0, first_token: 0.7, idle: 0.7, attempt: 1.5 };
+        return {
+                providers: [
+                        ...dialects.map((d) => ({ ...named(fake, d, `first-${d}`), timeouts: slow })), ...dialects.map((d) => ({ ...named(fake, d, `second-${d}`), timeouts: slow })),
+                        { name: 'closed', dialect: 'openai', base: `http://127.0.0.1:${closed}/v1`, key: 'sk-none' },
+                        { name: 'no-secret', dialect: 'openai', base: fake.base('openai'), key: 'env:NOT_SET_ANYWHERE' },
+                ],
+                models: [
+                        ...dialects.map((d, i) => ({ name: `pair-${d}`, tasks: ['chat'], versions: [{ name: '1', targets: [target(d, 'first'), target(dialects[(i + 1) % 3], 'second')] }] })),
+                        { name: 'down', tasks: ['chat'], versions: [{ name: '1', targets: [{ provider: 'closed', model: 'gpt-4o' }] }] },
+                        { name: 'down-then-up', tasks: ['chat'], versions: [{ name: '1', targets: [{ provider: 'closed', model: 'gpt-4o' }, { provider: 'no-secret', model: 'gpt-4o' }, target('anthropic', 'second')] }] },
+                        { name: 'embed-pair', tasks: ['embed'], versions: [{ name: '1', targets: [{ provider: 'first-openai', model: 'text-embedding-3-small' }, { provider: 'second-openai', model: 'text-embedding-3-small' }] }] },
+                ],
+        };
+};
+
+eachServer('failover', options, (s) => {
+        const second = (d) => dialects[(dialects.indexOf(d) + 1) % 3];
+
+        for (const target of dialects)
+                describe(`first ${target}`, () => {
+                        for (const [what, script, streamOnly] of [
+                                ['500', { status: 500 }], ['429', { status: 429, headers: { 'retry-after': '3' } }], ['503', { status: 503 }], ['404', { status: 404, message: 'no such model' }],
+                                ['401', { status: 401 }], ['an error in a 200', { errorIn200: true }], ['a connection cut at once', { cut: 'connect' }],
+                                ['a cut before content', { text: 'a b c', cut: 0 }], ['no JSON', { status: 500, body: '<html>oops' }], ['a wrong length', { length: 'long' }],
+                                ['a stream that errs before content', { text: 'a b', errorEvent: 0 }, true], ['a malformed event before content', { text: 'a b', malformed: 0 }, true],
+                                ['silence', { text: 'a b', wait: 3000 }],
+                        ])
+                                test(what, async () => {
+                                        s.fake.script(`first-${target}`, script);
+                                        s.fake.script(`second-${second(target)}`, { text: 'Second to none' });
+                                        for (const stream of streamOnly ? [true] : [false, true]) {
+                                                s.fake.requests.length = 0;
+                                                const r = await ask(s, 'openai', `pair-${target}`, stream);
+                                                if (script.length && stream)
+                                                        continue;
+                                                assert.equal(r.status, 200, r.text);
+                                                assert.equal(textOf.openai(r), 'Second to none', `stream: ${stream}`);
+                                                if (stream)
+                                                        assert.ok(ended.openai(r.text));
+                                                assert.deepEqual(s.fake.requests.map((x) => x.as), [`first-${target}`, `second-${second(target)}`]);
+                                                if (!script.wait) {
+                                                        assert.equal(r.headers.get('x-tollgate-provider'), `second-${second(target)}`);
+                                                        assert.equal(r.headers.get('x-tollgate-attempts'), '2');
+                                                }
+                                        }
+                                });
+
+                        test('a 400 is the caller\'s own: no second try', async () => {
+                                s.fake.script(`first-${target}`, { status: 400, message: 'messages are too odd' });
+                                const r = await ask(s, 'openai', `pair-${target}`, false);
+                                assert.equal(r.status, 400);
+                                assert.match(errorOf('openai', r.json).message, /too odd/);
+                                assert.equal(s.fake.requests.length, 1);
+                        });
+
+                        for (const client of [...dialects, 'plain'])
+                                test(`what fails after content is an error to ${client}`, async () => {
+                                        for (const script of [{ errorEvent: 2 }, { cut: 2 }, { malformed: 2 }, { stall: 2 }]) {
+                                                s.fake.requests.length = 0;
+                                                s.fake.script(`first-${target}`, { text: 'one two three four', ...script });
+                                                const r = await ask(s, client, `pair-${target}`, true);
+                                                const what = `${client} from ${target}: ${JSON.stringify(script)}: ${r.text.slice(-300)}`;
+                                                assert.equal(r.status, 200, what);
+                                                assert.match(textOf[client](r), /^one two$/, what);
+                                                assert.ok(!ended[client](r.text), what);
+                                                errorIn[client](events(r.text));
+                                                assert.equal(s.fake.requests.length, 1, 'no second try after content');
+                                        }
+                                });
+                });
+
+        for (const client of [...dialects, 'plain'])
+                describe(`all fail, to ${client}`, () => {
+                        const run = async (first, then, stream) => {
+                                s.fake.script('first-openai', first);
+                                s.fake.script('second-anthropic', then);
+                                return ask(s, client, 'pair-openai', stream);
+                        };
+                        test('502, 503, 504', async () => {
+                                for (const stream of [false, true]) {
+                                        const broken = await run({ status: 500 }, { status: 500 }, stream);
+                                        assert.equal(broken.status, 502, broken.text);
+                                        errorOf(client, broken.json);
+                                        const busy = await run({ status: 429, headers: { 'retry-after': '9' } }, { status: 529 }, stream);
+                                        assert.equal(busy.status, 503, busy.text);
+                                        assert.ok(busy.headers.get('retry-after'));
+                                        const barred = await run({ status: 401 }, { status: 401 }, stream);
+                                        assert.equal(barred.status, 502, barred.text);
+                                }
+                                const late = await run({ wait: 4000 }, { wait: 4000 }, false);
+                                assert.equal(late.status, 504, late.text);
+                                assert.equal((await ask(s, client, 'down', false)).status, 502);
+                        });
+                        test('refused and out of service, then up', async () => {
+                                s.fake.script('second-anthropic', { text: 'Here' });
+                                const r = await ask(s, client, 'down-then-up', false);
+                                assert.equal(textOf[client](r), 'Here');
+                        });
+                });
+
+        test('embeddings go on as well', async () => {
+                s.fake.script('first-openai', { status: 500 });
+                const r = await call(s, '/v1/embeddings', { body: { model: 'embed-pair', input: 'x', dimensions: 8 } });
+                assert.equal(r.status, 200, r.text);
+                assert.equal(r.json.data.length, 1);
+                assert.equal(r.headers.get('x-tollgate-provider'), 'second-openai');
+        });
+});
