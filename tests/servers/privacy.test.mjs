@@ -45,11 +45,11 @@ for (const kind of kinds) {
                 it('sends the provider its own key and none of the client\'s', async () => {
                         upstream.calls.length = 0;
                         upstream.answer = (incoming, outgoing) => outgoing.writeHead(500).end();
-                        await postJson(`${server.baseUrl}/v1/chat/completions`, chat, { ...headers, cookie: 'session=1', 'x-forwarded-for': '10.0.0.1', 'openai-organization': 'org' });
+                        await postJson(`${server.baseUrl}/v1/chat/completions`, chat, { ...headers, cookie: 'session=1', 'x-forwarded-for': '10.0.0.1', 'openai-organization': 'org-42' });
                         const [call] = upstream.calls;
                         assert.equal(call.headers.authorization, `Bearer ${secret}`);
                         const sent = JSON.stringify(call.headers);
-                        for (const foreign of [key.key, 'session=1', '10.0.0.1', 'org'])
+                        for (const foreign of [key.key, 'session=1', '10.0.0.1', 'org-42'])
                                 assert.ok(!sent.includes(foreign), sent);
                 });
 
