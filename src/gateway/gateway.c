@@ -257,7 +257,11 @@ static void run(struct exchange *x)
         tell_early_log(x);
         if (sane)
                 endpoint_find(x->arena, x->request.method, x->request.path, &x->match, &no_route);
-        x->dialect = endpoint_dialect(x->request.path, x->match.endpoint, x->request.api_version);
+        const struct endpoint_signs signs = {
+                .anthropic = x->request.api_version != NULL,
+                .gemini = client_variable(x->client, "HTTP_X_GOOG_API_KEY") != NULL,
+        };
+        x->dialect = endpoint_dialect(x->request.path, x->match.endpoint, &signs);
         set_answer(x);
         if (!x->config) {
                 err = (struct err){0};
