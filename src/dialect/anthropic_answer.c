@@ -78,8 +78,8 @@ bool anthropic_citation_fits(const struct chat_citation *c)
 static const char *stop_reason(const struct anthropic_stop *s)
 {
         /* The vendor's own word, where it says the same and more. */
-        static const char *const own[] = {"pause_turn", "model_context_window_exceeded", "compaction",
-                                          "refusal"};
+        static const char *const own[] = {"end_turn", "pause_turn", "model_context_window_exceeded",
+                                          "compaction", "refusal"};
         for (size_t i = 0; s->finish_raw && i < sizeof own / sizeof *own; i++) {
                 if (strcmp(own[i], s->finish_raw) == 0 && s->finish == anthropic_finish(own[i]))
                         return own[i];
@@ -108,7 +108,8 @@ void anthropic_write_stop(struct json_writer *w, const struct anthropic_stop *s)
                 jw_key_node(w, "stop_details", s->stop_details);
                 return;
         }
-        if (strcmp(reason, "refusal") != 0) {
+        bool own = s->finish_raw && strcmp(s->finish_raw, "refusal") == 0 && !s->refusal.len;
+        if (strcmp(reason, "refusal") != 0 || own) {
                 jw_key_null(w, "stop_details");
                 return;
         }
@@ -170,6 +171,8 @@ static void write_call(struct arena *a, struct json_writer *w, const struct chat
         jw_key_string(w, "id", b->id && *b->id ? anthropic_tool_id(a, b->id) : made_id);
         jw_key_string(w, "name", b->name ? b->name : "");
         jw_key_node(w, "input", chat_arguments_object(a, b));
+        if (b->raw_dialect == DIALECT_ANTHROPIC)
+                anthropic_write_members(w, b->raw);
         jw_end(w);
 }
 

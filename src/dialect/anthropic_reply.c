@@ -91,6 +91,7 @@ struct chat_citation *anthropic_read_citation(struct arena *a, json_object *node
 
 static void read_call(struct arena *a, json_object *node, struct chat_block *b)
 {
+        static const char *const known[] = {"type", "id", "name", "input", NULL};
         b->id = json_peek_string(node, "id");
         if (!b->id)
                 b->id = "";
@@ -102,6 +103,8 @@ static void read_call(struct arena *a, json_object *node, struct chat_block *b)
                 return;
         }
         b->name = name ? anthropic_tool_name_back(a, name) : "";
+        b->raw = anthropic_other_members(a, node, known);
+        b->raw_dialect = b->raw ? DIALECT_ANTHROPIC : DIALECT_NONE;
         if (!b->arguments)
                 b->arguments_text = str_of("{}");
 }

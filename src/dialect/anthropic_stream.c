@@ -189,6 +189,8 @@ static void open_call(struct encoder *e, const struct chat_block *b, struct buf 
         jw_key_string(&w, "name", b->name ? b->name : "");
         jw_key_object(&w, "input");
         jw_end(&w);
+        if (b->raw_dialect == DIALECT_ANTHROPIC)
+                anthropic_write_members(&w, b->raw);
         jw_end(&w);
         event_end(&w);
         e->stop.called = true;

@@ -69,7 +69,11 @@ static void told_delta(struct told *t, const struct chat_event *e)
         } else if (e->delta_kind == DELTA_CITATION) {
                 struct chat_citation *c = arena_alloc(t->arena, sizeof *c), **end = &b->citations;
                 *c = *e->citation;
+                c->cited_text = (struct str){0};
                 c->url = arena_strdup(t->arena, c->url);
+                c->title = arena_strdup(t->arena, c->title);
+                if (c->raw)
+                        arena_defer(t->arena, release_node, json_object_get(c->raw));
                 while (*end)
                         end = &(*end)->next;
                 *end = c;
@@ -300,7 +304,7 @@ static void check_stream(struct arena *a, const char *name, struct str bytes)
         const char *shown = show(a, &t->reply);
         check_written(a, name, &t->reply, shown);
         /* Every cut where it is short, some where it is long: each costs the whole. */
-        size_t step = bytes.len < 6000 ? 1 : bytes.len / 40 + 1;
+        size_t step = bytes.len < 4000 ? 1 : bytes.len / 16 + 1;
         struct arena *other = arena_new();
         for (size_t cut = 1; cut < bytes.len; cut += step) {
                 struct told *cut_told = read_stream(other, bytes, cut);
