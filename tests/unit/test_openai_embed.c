@@ -123,6 +123,7 @@ static const struct {
          2,
          {0, 0},
          FAULT_MALFORMED},
+        {"{\"data\":[{\"embedding\":[1],\"index\":1e39}]}", 1, {0, 0}, FAULT_MALFORMED},
         {"{\"data\":[{\"embedding\":[1],\"index\":9}]}", 1, {0, 0}, FAULT_MALFORMED},
         {"{\"data\":[{\"embedding\":[1]},{\"embedding\":[1,2]}]}", 2, {0, 0}, FAULT_MALFORMED},
         {"{\"data\":[{\"embedding\":[]}]}", 1, {0, 0}, FAULT_MALFORMED},
