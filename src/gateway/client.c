@@ -2,7 +2,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -12,7 +11,6 @@
 #include "base/buf.h"
 #include "base/text.h"
 
-enum { DRAIN_WAIT_MS = 1000, DRAIN_READS_MAX = 1 << 14 };
 enum { HEAD_MAX = 64 << 10, CGI_BUFFER = 8192, OWN_HEADERS_MAX = 24, FCGI_HEADER_BYTES = 8, FCGI_ABORT = 2 };
 
 extern char **environ;
@@ -289,30 +287,12 @@ struct client *client_from_cgi(void)
         return client_new(NULL, environ);
 }
 
-/*
- * As CGI: the rest of a body that nobody wanted. Apache's mod_cgid talks to the program over a socket, and
- * one that is closed with unread bytes in it takes the answer along. A server that goes silent is not waited
- * for.
- */
-static void drain_body(const struct client *c)
-{
-        char away[1 << 14];
-        struct pollfd readable = {.fd = STDIN_FILENO, .events = POLLIN};
-        if (c->fcgi || isatty(STDIN_FILENO))
-                return;
-        for (int i = 0; i < DRAIN_READS_MAX && poll(&readable, 1, DRAIN_WAIT_MS) > 0; i++) {
-                if (read(STDIN_FILENO, away, sizeof away) <= 0)
-                        return;
-        }
-}
-
 void client_free(struct client *c)
 {
         if (!c)
                 return;
         if (c->began)
                 flush(c);
-        drain_body(c);
         buf_release(&c->out);
         arena_free(c->arena);
         free(c);
