@@ -23,7 +23,7 @@ enum { ERROR_MAX = 1 << 20, EVENT_MAX = 64 << 20 };
 struct ask {
         const struct cli_command *command;
         const char *model, *image;
-        bool embed, stream, json;
+        bool embed, stream, json, terminal; /* `terminal`: standard output is one */
         const char **prompts;
         size_t prompt_count;
         struct arena *arena;
@@ -40,6 +40,12 @@ struct ask {
 
 static bool put(struct ask *ask, struct str s)
 {
+        /* A terminal obeys what it is shown: there, a model's text holds no control characters. */
+        if (ask->terminal) {
+                char *clean = arena_strndup(ask->arena, s.len ? s.at : "", s.len);
+                text_clean(clean, s.len);
+                s = str_of(clean);
+        }
         if (s.len)
                 ask->mid_line = s.at[s.len - 1] != '\n';
         return fwrite(s.at, 1, s.len, stdout) == s.len;
@@ -216,13 +222,12 @@ static enum cli_exit tell_error(struct ask *ask, enum err_cause cause, const cha
                         json_parse(ask->arena, ask->error.data, ask->error.len, JSON_FROM_PROVIDER, &ignored);
                 message = json_peek_string(json_peek_object(body, "error"), "message");
         }
-        if (message) {
-                fprintf(stderr, "tollgate ask: %s\n", message);
-        } else {
-                size_t len = ask->error.len;
-                fprintf(stderr, "%s%s", len ? ask->error.data : "tollgate ask: no answer",
-                        len && ask->error.data[len - 1] == '\n' ? "" : "\n");
-        }
+        if (!message)
+                message = ask->error.len ? ask->error.data : "there was no answer";
+        size_t len = strlen(message);
+        if (len && message[len - 1] == '\n')
+                len--;
+        fprintf(stderr, "%s%.*s\n", ask->json ? "" : "tollgate ask: ", (int)len, message);
         return out;
 }
 
@@ -310,6 +315,7 @@ static enum cli_exit run(const struct cli_command *command, const char *config_p
         if (!ask.config)
                 return CLI_FAILED;
         ask.arena = arena_new();
+        ask.terminal = isatty(STDOUT_FILENO);
         ask.prompt_count = (size_t)argc;
         ask.prompts = arena_alloc(ask.arena, (size_t)argc * sizeof *ask.prompts);
         buf_init(&ask.error, ERROR_MAX);
