@@ -62,10 +62,10 @@ static bool matches(const struct endpoint *e, const char *path, const char **nam
         return (*name)[*len - 1] != '/';
 }
 
-/* A gemini path with an action is no model's name, even where no endpoint has the action. */
+/* A path with one of gemini's actions is no model's name, even where no endpoint has the action. */
 static bool is_action(const struct endpoint *e, const char *method, const char *name, size_t len)
 {
-        return name && e->dialect == DIALECT_GEMINI && strcmp(e->method, "GET") == 0 &&
+        return name && (e->dialect == DIALECT_GEMINI || e->by_header) && strcmp(e->method, "GET") == 0 &&
                strcmp(method, "GET") != 0 && memchr(name, ':', len);
 }
 

@@ -1,10 +1,7 @@
 /* libFuzzer: image_identify and media_type_of_bytes over any bytes agree, and read nothing beyond them. */
-#include <stdlib.h>
-#include <string.h>
+#include "fuzz.h"
 
 #include "dialect/image.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

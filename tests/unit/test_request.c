@@ -286,7 +286,10 @@ static void endpoints(void **state)
                 {"POST", "/v1beta/models/m", 405, NULL, "GET, HEAD, OPTIONS", DIALECT_GEMINI},
                 {"GET", "/v1beta/models/m:x", 0, "m:x", NULL, DIALECT_GEMINI},
                 {"GET", "/v1beta/nothing", 404, NULL, NULL, DIALECT_GEMINI},
+                {"POST", "/v1/models/m:generateContent", 0, "m", NULL, DIALECT_GEMINI},
+                {"POST", "/v1/models/m:nothing", 404, NULL, NULL, DIALECT_OPENAI},
         };
+        const struct endpoint_signs none = {0}, claude = {.anthropic = true};
         struct arena *a = arena_new();
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
                 struct endpoint_match match = {0};
@@ -301,14 +304,14 @@ static void endpoints(void **state)
                         assert_string_equal(match.name, rows[i].name);
                 if (rows[i].allow)
                         assert_string_equal(err.allow, rows[i].allow);
-                assert_int_equal(endpoint_dialect(rows[i].path, match.endpoint, NULL)->id, rows[i].dialect);
+                assert_int_equal(endpoint_dialect(rows[i].path, match.endpoint, &none)->id, rows[i].dialect);
         }
         struct endpoint_match match;
         struct err err = {0};
         assert_true(endpoint_find(a, "GET", "/v1/models", &match, &err));
-        assert_int_equal(endpoint_dialect("/v1/models", match.endpoint, "2023-06-01")->id, DIALECT_ANTHROPIC);
+        assert_int_equal(endpoint_dialect("/v1/models", match.endpoint, &claude)->id, DIALECT_ANTHROPIC);
         assert_true(endpoint_find(a, "POST", "/v1/chat/completions", &match, &err));
-        assert_int_equal(endpoint_dialect("/v1/chat/completions", match.endpoint, "2023-06-01")->id,
+        assert_int_equal(endpoint_dialect("/v1/chat/completions", match.endpoint, &claude)->id,
                          DIALECT_OPENAI);
         arena_free(a);
 }
