@@ -1,8 +1,7 @@
 /* The rows of the catalogue (config/model_caps.h), and the fields that `set` and `default` of a version may
  * name. */
-#include "config/setting.h"
+#include "config/setting_rows.h"
 
-#define COUNT(table) (sizeof(table) / sizeof *(table))
 #define CAPS(member) .place = 1 + offsetof(struct config_catalogue_row, caps.member)
 #define TRI(member)                                                                                          \
         {                                                                                                    \
@@ -92,7 +91,6 @@ static const struct setting caps_rows[] = {
         {.name = "retires", .type = SETTING_DATE, CAPS(retires)},
         {.name = "batch_inputs", .type = SETTING_INT, .min = 1, .max = 1e6, CAPS(batch_inputs)},
 };
-extern const struct setting_group setting_caps;
 const struct setting_group setting_caps = {
         .title = "catalogue",
         .settings = caps_rows,

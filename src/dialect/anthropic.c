@@ -105,6 +105,7 @@ static const char *content_type(enum answer_format format)
 const struct dialect dialect_anthropic = {
         .id = DIALECT_ANTHROPIC,
         .name = "anthropic",
+        .stream_end = "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
         .fields =
                 {
                         [FIELD_MODEL] = {{"model"}},

@@ -1,5 +1,3 @@
-#define _GNU_SOURCE /* memmem */
-
 #include <string.h>
 #include <strings.h>
 

@@ -20,8 +20,17 @@ static const struct endpoint endpoints[] = {
          .task = TASK_EMBED, MODEL_CALL},
         {"POST", "/v1/messages", DIALECT_ANTHROPIC, .handle = handle_chat, .body = BODY_JSON,
          .task = TASK_CHAT, MODEL_CALL},
-        {"GET", "/v1/models", DIALECT_OPENAI, .anthropic_by_header = true, .handle = handle_models},
-        {"GET", "/v1/models/{}", DIALECT_OPENAI, .anthropic_by_header = true, .handle = handle_model},
+        /* The gemini SDK of JavaScript asks v1 unless told otherwise (@google/genai 3.1). */
+        {"POST", "/v1/models/{}:generateContent", DIALECT_GEMINI, .handle = handle_chat, .body = BODY_JSON,
+         .task = TASK_CHAT, MODEL_CALL},
+        {"POST", "/v1/models/{}:streamGenerateContent", DIALECT_GEMINI, .handle = handle_chat,
+         .body = BODY_JSON, .stream = true, .task = TASK_CHAT, MODEL_CALL},
+        {"POST", "/v1/models/{}:embedContent", DIALECT_GEMINI, .handle = handle_embed, .body = BODY_JSON,
+         .task = TASK_EMBED, MODEL_CALL},
+        {"POST", "/v1/models/{}:batchEmbedContents", DIALECT_GEMINI, .handle = handle_embed,
+         .body = BODY_JSON, .batch = true, .task = TASK_EMBED, MODEL_CALL},
+        {"GET", "/v1/models", DIALECT_OPENAI, .by_header = true, .handle = handle_models},
+        {"GET", "/v1/models/{}", DIALECT_OPENAI, .by_header = true, .handle = handle_model},
         {"POST", "/v1beta/models/{}:generateContent", DIALECT_GEMINI, .handle = handle_chat,
          .body = BODY_JSON, .key_in_query = true, .task = TASK_CHAT, MODEL_CALL},
         {"POST", "/v1beta/models/{}:streamGenerateContent", DIALECT_GEMINI, .handle = handle_chat,
@@ -53,10 +62,10 @@ static bool matches(const struct endpoint *e, const char *path, const char **nam
         return (*name)[*len - 1] != '/';
 }
 
-/* A gemini path with an action is no model's name, even where no endpoint has the action. */
+/* A path with one of gemini's actions is no model's name, even where no endpoint has the action. */
 static bool is_action(const struct endpoint *e, const char *method, const char *name, size_t len)
 {
-        return name && e->dialect == DIALECT_GEMINI && strcmp(e->method, "GET") == 0 &&
+        return name && (e->dialect == DIALECT_GEMINI || e->by_header) && strcmp(e->method, "GET") == 0 &&
                strcmp(method, "GET") != 0 && memchr(name, ':', len);
 }
 
@@ -121,7 +130,7 @@ static bool begins(const char *path, const char *prefix)
 }
 
 const struct dialect *endpoint_dialect(const char *path, const struct endpoint *found,
-                                       const char *api_version)
+                                       const struct endpoint_signs *signs)
 {
         static const struct {
                 const char *prefix;
@@ -138,7 +147,7 @@ const struct dialect *endpoint_dialect(const char *path, const struct endpoint *
                         break;
                 }
         }
-        if (api_version && id == DIALECT_OPENAI && (!found || found->anthropic_by_header))
-                id = DIALECT_ANTHROPIC;
+        if (id == DIALECT_OPENAI && (!found || found->by_header))
+                id = signs->anthropic ? DIALECT_ANTHROPIC : signs->gemini ? DIALECT_GEMINI : id;
         return dialect_by_id(id);
 }

@@ -20,7 +20,7 @@ struct endpoint {
         const char *method;  /* GET stands for HEAD too */
         const char *pattern; /* "{}" stands for one or more bytes */
         enum dialect_id dialect;
-        bool anthropic_by_header; /* anthropic's where anthropic-version is sent */
+        bool by_header; /* the dialect is what the headers tell of the client (struct endpoint_signs) */
         bool (*handle)(struct exchange *x, struct err *err);
         enum endpoint_access access;
         enum endpoint_body body;
@@ -42,8 +42,13 @@ bool endpoint_find(struct arena *a, const char *method, const char *path, struct
 bool endpoint_known(const char *path);
 /* "GET, HEAD, OPTIONS"; NULL: no such path. */
 const char *endpoint_allow(struct arena *a, const char *path);
+/* Whose SDK asks, by its headers: anthropic-version; x-goog-api-key. */
+struct endpoint_signs {
+        bool anthropic, gemini;
+};
+
 /* The dialect that speaks at a path, also at one that nothing has: errors are told in it. Never NULL. */
 const struct dialect *endpoint_dialect(const char *path, const struct endpoint *found,
-                                       const char *api_version);
+                                       const struct endpoint_signs *signs);
 
 #endif

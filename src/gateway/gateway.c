@@ -195,14 +195,15 @@ static void log_request(struct exchange *x, const struct err *e)
         const struct relay_record *r = &x->record;
         const char *by = x->identity.name ? x->identity.name : "";
         int status = r->status ? r->status : x->status;
+        const char *model = x->answer.model_asked ? x->answer.model_asked : x->model;
         long long took = (long long)(clock_now_ms() - x->started_ms);
         if (!log_enabled(LOG_LEVEL_INFO))
                 return;
         if (!r->attempts) {
                 log_info("%s %.200s %d account=%s %s:%.100s model=%.100s ms=%lld%s%.300s", x->request.method,
                          x->request.path, status, x->identity.account ? x->identity.account->name : "-",
-                         kinds[x->identity.kind], by, x->model ? x->model : "-", took,
-                         e->cause ? " error=" : "", e->cause && e->message ? e->message : "");
+                         kinds[x->identity.kind], by, model ? model : "-", took, e->cause ? " error=" : "",
+                         e->cause && e->message ? e->message : "");
                 return;
         }
         log_info("%s %.200s %d account=%s %s:%.100s model=%.100s version=%s provider=%s upstream=%.100s "
@@ -211,7 +212,7 @@ static void log_request(struct exchange *x, const struct err *e)
                  "ms=%lld%s%s%s%s%s%.64s",
                  x->request.method, x->request.path, status,
                  x->identity.account ? x->identity.account->name : "-", kinds[x->identity.kind], by,
-                 x->model ? x->model : "-", x->answer.version ? x->answer.version : "-",
+                 model ? model : "-", x->answer.version ? x->answer.version : "-",
                  r->provider ? r->provider : "-", r->upstream_model ? r->upstream_model : "-",
                  r->served_model ? r->served_model : "-", (long long)r->attempts, (long long)r->usage.input,
                  (long long)r->usage.cached, (long long)r->usage.output, (long long)r->usage.reasoning,
@@ -257,7 +258,11 @@ static void run(struct exchange *x)
         tell_early_log(x);
         if (sane)
                 endpoint_find(x->arena, x->request.method, x->request.path, &x->match, &no_route);
-        x->dialect = endpoint_dialect(x->request.path, x->match.endpoint, x->request.api_version);
+        const struct endpoint_signs signs = {
+                .anthropic = x->request.api_version != NULL,
+                .gemini = client_variable(x->client, "HTTP_X_GOOG_API_KEY") != NULL,
+        };
+        x->dialect = endpoint_dialect(x->request.path, x->match.endpoint, &signs);
         set_answer(x);
         if (!x->config) {
                 err = (struct err){0};

@@ -29,11 +29,13 @@ static bool ends_in(const char *s, size_t len, const char *tail)
         return len >= n && memcmp(s + len - n, tail, n) == 0;
 }
 
-/* lighttpd's key "/ai/" calls /ai/v1 the script: what is left behind it must not pass for a shorter endpoint.
+/* lighttpd's key "/ai/" calls /ai/v1 the script. What is left behind it must not pass for a shorter endpoint.
  */
-static bool may_be_mount(const char *full, size_t len)
+static size_t without_version(const char *full, size_t len)
 {
-        return !ends_in(full, len, "/v1") && !ends_in(full, len, "/v1beta");
+        if (ends_in(full, len, "/v1"))
+                return len - strlen("/v1");
+        return ends_in(full, len, "/v1beta") ? len - strlen("/v1beta") : len;
 }
 
 const char *request_split_path(struct arena *a, const char *script, const char *info, const char *setting,
@@ -54,7 +56,7 @@ const char *request_split_path(struct arena *a, const char *script, const char *
         }
         size_t at = 0;
         for (int step = 0; step < MOUNT_STEPS_MAX; step++) {
-                if (may_be_mount(full, at) && known(full + at)) {
+                if (without_version(full, at) == at && known(full + at)) {
                         *mount = arena_strndup(a, full, at);
                         return full + at;
                 }
@@ -63,8 +65,9 @@ const char *request_split_path(struct arena *a, const char *script, const char *
                         break;
                 at = (size_t)(slash - full);
         }
-        *mount = arena_strndup(a, full, script_len);
-        return full[script_len] ? full + script_len : "/";
+        at = without_version(full, script_len);
+        *mount = arena_strndup(a, full, at);
+        return full[at] ? full + at : "/";
 }
 
 /* Behind the scheme and authority of an absolute form, up to the query. */

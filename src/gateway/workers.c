@@ -1,5 +1,3 @@
-#define _GNU_SOURCE /* accept4 */
-
 #include "gateway/workers.h"
 
 #include <arpa/inet.h>
@@ -128,6 +126,7 @@ static void serve_connection(struct workers *w, int fd)
                 return;
         }
         request.ipcFd = fd;
+        request.keepConnection = 1; /* or it would be closed as what an earlier request has left */
         do {
                 if (FCGX_Accept_r(&request) != 0)
                         break;

@@ -107,7 +107,7 @@ static json_object *make_number(json_object *schema, bool integer)
                                 low / 2 + high / 2};
         double value = 1;
         for (size_t i = 0; i < sizeof tries / sizeof *tries; i++) {
-                if (fabs(tries[i]) < far && range_has(&r, tries[i])) {
+                if (fabs(tries[i]) < far / 2 && range_has(&r, tries[i])) {
                         value = tries[i];
                         break;
                 }

@@ -141,6 +141,8 @@ static void handle_set_up(struct upstream_lane *lane, CURL *e)
         curl_easy_setopt(e, CURLOPT_SHARE, lane->pool->share);
         curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
         curl_easy_setopt(e, CURLOPT_NOPROGRESS, 1L);
+        curl_easy_setopt(e, CURLOPT_QUICK_EXIT,
+                         1L); /* a resolver that hangs must not hold a caller after its timeout */
         curl_easy_setopt(e, CURLOPT_TCP_NODELAY, 1L);
         curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L);
         curl_easy_setopt(e, CURLOPT_BUFFERSIZE, (long)RECEIVE_BUFFER);

@@ -76,7 +76,7 @@ if [ -n "$targets" ]; then
         models="$models,
 $(model_row assistant '"chat", "vision"' "$targets")"
         "$prefix/bin/tollgate" key new >"$run/key" 2>&1 || die 'no key could be made'
-        key=$(grep -oE 'tg[-_][A-Za-z0-9_-]+' "$run/key" | head -n 1)
+        key=$(grep -oE 'tg-[A-Za-z0-9_-]+' "$run/key" | head -n 1)
         rm -f "$run/key"
         [ -n "$key" ] || die 'no key could be made'
         hash=$(printf %s "$key" | sha256sum | cut -d ' ' -f 1)
@@ -121,7 +121,7 @@ END
 mkdir "$run/htdocs"
 chmod 755 "$run"
 [ -z "$user" ] || chown -R "$user" "$run"
-"$prefix/bin/tollgate" check "$run/tollgate.conf" >"$run/check.log" 2>&1 || {
+"$prefix/bin/tollgate" check -c "$run/tollgate.conf" >"$run/check.log" 2>&1 || {
         cat "$run/check.log" >&2
         die 'the configuration does not check'
 }

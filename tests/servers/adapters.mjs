@@ -48,8 +48,14 @@ export const openaiParams = (q) => lean({
         ...q.extra,
 });
 
+// The stream helper adds members of its own to a message; they are not the server's.
+const ownMembers = ({ parsed, tool_calls, ...message }) => ({
+        ...message,
+        ...(tool_calls ? { tool_calls: tool_calls.map(({ function: { parsed_arguments, ...f }, ...c }) => ({ ...c, function: f })) } : {}),
+});
+
 const openaiResult = (r, pieces, headers) => {
-        const { message, finish_reason } = r.choices[0];
+        const message = ownMembers(r.choices[0].message), { finish_reason } = r.choices[0];
         return {
                 text: message.content ?? '', refusal: message.refusal, finish: openaiFinish[finish_reason], served: r.model, turn: message, pieces, headers, raw: r,
                 calls: (message.tool_calls ?? []).map((c) => ({ id: c.id, name: c.function.name, input: parse(c.function.arguments) })),

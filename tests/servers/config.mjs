@@ -1,7 +1,8 @@
 // The tollgate.conf of the suites: every provider points at the fake, its keys come by environment, by file and literally.
 import { createHash, randomBytes } from 'node:crypto';
+import { copyFileSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { tmpFolder, writeFile } from './harness.mjs';
+import { sourceDir, tmpFolder, writeFile } from './harness.mjs';
 
 export const sha256 = (text) => createHash('sha256').update(text).digest('hex');
 const string = (text) => `"${String(text).replace(/[\\"]/g, '\\$&')}"`;
@@ -36,6 +37,9 @@ export const otherKey = `tg-${randomBytes(24).toString('base64url')}`;
 // Writes the configuration of a fake. more: { settings, providers, models, accounts, timeouts } on top of what is here.
 export const writeConfig = (fake, more = {}) => {
         const folder = tmpFolder('tollgate-conf-');
+        for (const name of ['catalogue.conf', 'prices.conf']) /* as shipped, where the web server's user can read them */
+                if (existsSync(join(sourceDir, 'conf', name)))
+                        copyFileSync(join(sourceDir, 'conf', name), join(folder, name));
         const claudeKey = writeFile(join(folder, 'claude.key'), `${fake.keys.anthropic}\n`);
         const timeouts = { connect: 2.0, first_token: 20.0, idle: 20.0, attempt: 40.0, ...more.timeouts };
         const settings = {
@@ -56,7 +60,7 @@ export const writeConfig = (fake, more = {}) => {
                 { name: 'narrow', keys: [{ name: 'k', sha256: sha256(otherKey) }], models: ['gpt'] }, ...more.accounts ?? [],
         ];
         const text = Object.entries({ ...settings, providers, models, accounts }).map(([k, v]) => `${k} = ${conf(v)};\n`).join('');
-        return { folder, file: writeFile(join(folder, 'tollgate.conf'), text), env: { FAKE_OPENAI_KEY: fake.keys.openai, ...more.env } };
+        return { folder, file: writeFile(join(folder, 'tollgate.conf'), text), env: { FAKE_OPENAI_KEY: fake.keys.openai, TOLLGATE_DATADIR: folder, ...more.env } };
 };
 
 // A provider row that answers by scripts of its own name, and the model that asks it.

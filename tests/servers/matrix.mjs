@@ -26,7 +26,7 @@ const failing = async (sdk, promise) => {
         return sdk.error(e);
 };
 
-const forTarget = (s, sdk, dialect, model) => {
+export const forTarget = (s, sdk, dialect, model) => {
         const name = upstream[model][1];
         let client;
         before(() => (client = sdk.client(s.url, callerKey)));

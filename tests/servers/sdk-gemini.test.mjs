@@ -28,12 +28,13 @@ eachServer('gemini SDK', {}, (s) => {
                 });
 
                 test('models', async () => {
-                        const beta = gemini.client(s.url, callerKey, { apiVersion: 'v1beta' });
-                        const names = [];
-                        for await (const m of await beta.models.list())
-                                names.push(m.name);
-                        assert.ok(names.includes('models/gemini') && names.includes('models/gpt'));
-                        assert.equal((await beta.models.get({ model: 'gpt' })).name, 'models/gpt');
+                        for (const asked of [client, gemini.client(s.url, callerKey, { apiVersion: 'v1beta' })]) {
+                                const names = [];
+                                for await (const m of await asked.models.list())
+                                        names.push(m.name);
+                                assert.ok(names.includes('models/gemini') && names.includes('models/gpt'));
+                                assert.equal((await asked.models.get({ model: 'gpt' })).name, 'models/gpt');
+                        }
                 });
 
                 test('a JSON array without alt=sse', async () => {

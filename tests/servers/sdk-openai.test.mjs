@@ -114,6 +114,22 @@ eachServer('openai SDK', (fake) => ({ settings: { fetch: { allow: ['127.0.0.1', 
                         assert.deepEqual(seen(s.fake.last()).signatures, ['skip_thought_signature_validator']);
                 });
 
+                test('an answer of one provider goes on to another', async () => {
+                        const tools = [{ type: 'function', function: { name: 'f', parameters: { type: 'object', properties: { a: { type: 'integer' } } } } }];
+                        for (const [first, name] of [['claude', 'claude-sonnet-4-6'], ['gemini', 'gemini-3.5-flash'], ['gpt', 'gpt-4o']])
+                                for (const then of ['gpt', 'claude', 'gemini', 'claude-new']) {
+                                        s.fake.reset();
+                                        const thought = first === 'claude' ? [{ thinking: 'Hm' }, { redacted: true }] : [];
+                                        s.fake.script(name, { blocks: [...thought, { text: 'Wait' }, { tool: { name: 'f', input: { a: 1 } } }] });
+                                        const { message } = (await create({ model: first, tools })).choices[0];
+                                        s.fake.script(name, {});
+                                        const result = { role: 'tool', tool_call_id: message.tool_calls[0].id, content: 'ok' };
+                                        const r = await create({ model: then, tools, messages: [...messages, message, result] });
+                                        assert.match(r.choices[0].message.content, /^This is/, `${first} to ${then}`);
+                                        assert.deepEqual(s.fake.violations, [], `${first} to ${then}`);
+                                }
+                });
+
                 test('an image by URL is fetched for Gemini', async () => {
                         const image = (url) => [{ role: 'user', content: [{ type: 'text', text: 'See' }, { type: 'image_url', image_url: { url } }] }];
                         const url = `${s.fake.url}/images/photo.png`;

@@ -1,0 +1,127 @@
+/* Settings: accounts, their keys, certificates, limits and money. */
+#include "config/setting_rows.h"
+
+static const struct setting_word pers[] = {
+        {"account", PER_ACCOUNT}, {"user", PER_USER}, {"address", PER_ADDRESS}, {"key", PER_KEY}, {0},
+};
+const struct setting_word setting_permissions[] = {
+        {"files", 0}, {"tiers", 0}, {"hosted-tools", 0}, {"betas", 0}, {0},
+};
+static const struct setting account_limits_rows[] = {
+        LIMITS_ROWS,
+        {.name = "queue",
+         .type = SETTING_SECONDS,
+         .milestone = 2,
+         RANGE(0, 3600),
+         KEPT(config_limits, queue_ms)},
+        {.name = "queue_length",
+         .type = SETTING_INT,
+         .milestone = 2,
+         RANGE(0, 100000),
+         .fallback = "100",
+         KEPT(config_limits, queue_length)},
+};
+static GROUP(account_limits_group, "limits", account_limits_rows, 0);
+
+/* ---------------------------------------------------------------- accounts */
+
+static const struct setting key_rows[] = {
+        {.name = "name",
+         .type = SETTING_STRING,
+         .required = true,
+         .check = value_name,
+         KEPT(config_key, name)},
+        {.name = "sha256", .type = SETTING_SHA256, .required = true, KEPT(config_key, sha256)},
+        {.name = "expires", .type = SETTING_EXPIRY, KEPT(config_key, expires)},
+};
+static GROUP(keys_group, "keys", key_rows, sizeof(struct config_key));
+
+static const struct setting certificate_rows[] = {
+        {.name = "subject",
+         .type = SETTING_STRING,
+         .required = true,
+         .check = value_filled,
+         KEPT(config_certificate, subject)},
+        {.name = "issuer", .type = SETTING_STRING, .check = value_filled, KEPT(config_certificate, issuer)},
+};
+static GROUP(certificates_group, "certificates", certificate_rows, sizeof(struct config_certificate));
+
+static const struct setting budget_rows[] = {
+        {.name = "day", .type = SETTING_NUMBER, .milestone = 3, RANGE(0, 1e9)},
+        {.name = "month", .type = SETTING_NUMBER, .milestone = 3, RANGE(0, 1e9)},
+        {.name = "currency", .type = SETTING_STRING, .milestone = 3, .check = value_currency},
+        {.name = "zone", .type = SETTING_ZONE, .milestone = 3, .fallback = "UTC"},
+        {.name = "alert", .type = SETTING_NUMBERS, .milestone = 3, RANGE(0, 10)},
+        {.name = "hard", .type = SETTING_BOOL, .milestone = 3, .fallback = "true"},
+};
+static GROUP(budget_group, "budget", budget_rows, 0);
+
+static const struct setting cache_rows[] = {
+        {.name = "seconds",
+         .type = SETTING_SECONDS,
+         .milestone = 3,
+         RANGE(0, 366 * SECONDS_OF_DAY),
+         .fallback = "0"},
+        {.name = "size", .type = SETTING_SIZE, .milestone = 3, RANGE(0, 1e15), .fallback = "200M"},
+        {.name = "share", .type = SETTING_BOOL, .milestone = 3, .fallback = "false"},
+};
+static GROUP(cache_group, "cache", cache_rows, 0);
+
+static const struct setting party_rows[] = {
+        {.name = "name", .type = SETTING_STRING, .milestone = 3},
+        {.name = "address", .type = SETTING_STRING, .milestone = 3},
+        {.name = "tax_id", .type = SETTING_STRING, .milestone = 3},
+};
+GROUP(setting_seller, "seller", party_rows, 0);
+static GROUP(buyer_group, "buyer", party_rows, 0);
+
+static const struct setting account_rows[] = {
+        {.name = "name",
+         .type = SETTING_STRING,
+         .required = true,
+         .check = value_name,
+         KEPT(config_account, name)},
+        {.name = "enabled", .type = SETTING_BOOL, .fallback = "true", KEPT(config_account, enabled)},
+        {.name = "keys",
+         .type = SETTING_LIST,
+         .group = &keys_group,
+         KEPT(config_account, keys),
+         ALSO(config_account, key_count)},
+        {.name = "users",
+         .type = SETTING_STRINGS,
+         .check = value_filled,
+         KEPT(config_account, users),
+         ALSO(config_account, user_count)},
+        {.name = "certificates",
+         .type = SETTING_LIST,
+         .group = &certificates_group,
+         KEPT(config_account, certificates),
+         ALSO(config_account, certificate_count)},
+        {.name = "models",
+         .type = SETTING_STRINGS,
+         KEPT(config_account, models),
+         ALSO(config_account, model_count)},
+        {.name = "direct", .type = SETTING_BOOL, .fallback = "false", KEPT(config_account, direct)},
+        {.name = "allow",
+         .type = SETTING_STRINGS,
+         .words = setting_permissions,
+         KEPT(config_account, allow),
+         ALSO(config_account, allow_count)},
+        {.name = "per",
+         .type = SETTING_WORD,
+         .milestone = 2,
+         .only = "account",
+         .words = pers,
+         .fallback = "account",
+         KEPT(config_account, per)},
+        {.name = "limits",
+         .type = SETTING_GROUP,
+         .milestone = 2,
+         .group = &account_limits_group,
+         KEPT(config_account, limits)},
+        {.name = "budget", .type = SETTING_GROUP, .milestone = 3, .group = &budget_group},
+        {.name = "record", .type = SETTING_STRING, .milestone = 3, .only = "none", .fallback = "none"},
+        {.name = "cache", .type = SETTING_GROUP, .milestone = 3, .group = &cache_group},
+        {.name = "buyer", .type = SETTING_GROUP, .milestone = 3, .group = &buyer_group},
+};
+GROUP(setting_accounts, "accounts", account_rows, sizeof(struct config_account));
