@@ -274,6 +274,7 @@ static bool decode(struct arena *a, const struct scene *s, struct chat_request *
 {
         static const struct form_fields no_query;
         struct client_input in = {.arena = a, .body = str_of(s->body), .path_model = "m", .query = &no_query};
+        *r = (struct chat_request){0};
         return dialect_by_name(s->client)->decode_chat_request(&in, r, err);
 }
 
