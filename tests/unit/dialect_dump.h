@@ -201,6 +201,7 @@ static inline void dump_event(struct dump_stream *s, const struct chat_event *e)
                 c->finish = e->finish;
                 c->finish_raw = arena_strdup(s->arena, e->finish_raw);
                 c->stop_sequence = arena_strdup(s->arena, e->stop_sequence);
+                c->stop_details = dump_copy_json(s->arena, e->stop_details);
                 break;
         case EVENT_END: s->ended = true; break;
         case EVENT_ERROR:
