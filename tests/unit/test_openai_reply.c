@@ -830,7 +830,7 @@ static void answers_have_the_shape_of_the_sdk(void **state)
                         "\"index\":0}],\"tool_calls\":[{\"id\":\"toolu_1\",\"type\":\"function\","
                         "\"function\":{\"name\":"
                         "\"f\",\"arguments\":\"{}\"},\"extra_content\":{\"google\":{\"thought_signature\":"
-                        "\"gs\"}}}],"
+                        "\"%s\"}}}],"
                         "\"annotations\":[{\"type\":\"url_citation\",\"url_citation\":{\"start_index\":1,"
                         "\"end_index\":3,"
                         "\"title\":\"t\",\"url\":\"https://"
@@ -840,7 +840,7 @@ static void answers_have_the_shape_of_the_sdk(void **state)
                         "tokens\":0},"
                         "\"completion_tokens_details\":{\"reasoning_tokens\":3,\"audio_tokens\":0,"
                         "\"accepted_prediction_tokens\":0,\"rejected_prediction_tokens\":0}}}",
-                        carried.at));
+                        carried.at, carry_wrap(a, DIALECT_GEMINI, CARRY_ON_NEXT_CALL, str_of("gs")).at));
         buf_release(&out);
         arena_free(a);
 }
