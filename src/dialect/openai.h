@@ -66,6 +66,8 @@ void openai_write_thought(struct json_writer *w, struct arena *a, const struct c
 /* An entry that carries the signature of a text (gemini). */
 void openai_write_text_signature(struct json_writer *w, struct arena *a, const struct chat_block *b,
                                  struct str signature, int64_t index);
+/* As Google's own compatible endpoint has it. */
+void openai_write_google_signature(struct json_writer *w, struct str signature);
 void openai_write_call_signature(struct json_writer *w, struct arena *a, enum dialect_id from,
                                  struct str signature);
 /* Nothing for a citation without a URL. offset: characters of text before the block. */

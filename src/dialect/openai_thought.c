@@ -161,14 +161,18 @@ void openai_write_text_signature(struct json_writer *w, struct arena *a, const s
         jw_end(w);
 }
 
-void openai_write_call_signature(struct json_writer *w, struct arena *a, enum dialect_id from,
-                                 struct str signature)
+void openai_write_google_signature(struct json_writer *w, struct str signature)
 {
         jw_key_object(w, "extra_content");
         jw_key_object(w, "google");
-        /* Gemini's own too: the mark tells that a turn of this kind must be written anew for whoever gets it
-         * next. */
-        jw_key_str(w, "thought_signature", carry_wrap(a, from, CARRY_ON_NEXT_CALL, signature));
+        jw_key_str(w, "thought_signature", signature);
         jw_end(w);
         jw_end(w);
+}
+
+/* Gemini's own too: the mark tells that a turn of this kind must be written anew for whoever gets it next. */
+void openai_write_call_signature(struct json_writer *w, struct arena *a, enum dialect_id from,
+                                 struct str signature)
+{
+        openai_write_google_signature(w, carry_wrap(a, from, CARRY_ON_NEXT_CALL, signature));
 }
