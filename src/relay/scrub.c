@@ -60,3 +60,12 @@ const char *scrub_text(struct arena *a, const struct config *c, const char *text
         text_clean(copy, 2048);
         return copy;
 }
+
+void scrub_fault(struct arena *a, const struct config *c, struct upstream_fault *fault)
+{
+        const char **const texts[] = {&fault->message, &fault->type, &fault->code, &fault->param};
+        for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+                if (*texts[i])
+                        *texts[i] = scrub_text(a, c, *texts[i]);
+        }
+}
