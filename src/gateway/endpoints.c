@@ -62,11 +62,27 @@ static bool matches(const struct endpoint *e, const char *path, const char **nam
         return (*name)[*len - 1] != '/';
 }
 
-/* A path with one of gemini's actions is no model's name, even where no endpoint has the action. */
-static bool is_action(const struct endpoint *e, const char *method, const char *name, size_t len)
+/* A path that ends in an action which some endpoint has. */
+static bool has_action(const char *path)
 {
-        return name && (e->dialect == DIALECT_GEMINI || e->by_header) && strcmp(e->method, "GET") == 0 &&
-               strcmp(method, "GET") != 0 && memchr(name, ':', len);
+        const char *name;
+        size_t len;
+        for (size_t i = 0; i < ENDPOINTS; i++) {
+                if (strstr(endpoints[i].pattern, "{}:") && matches(&endpoints[i], path, &name, &len))
+                        return true;
+        }
+        return false;
+}
+
+/* A path with one of gemini's actions is no model's name: for GET where an endpoint has the action, for other
+ * methods even where none has. */
+static bool is_action(const struct endpoint *e, const char *method, const char *path, const char *name,
+                      size_t len)
+{
+        if (!name || strcmp(e->method, "GET") != 0 || !(e->dialect == DIALECT_GEMINI || e->by_header) ||
+            !memchr(name, ':', len))
+                return false;
+        return strcmp(method, "GET") != 0 || has_action(path);
 }
 
 bool endpoint_known(const char *path)
@@ -87,7 +103,7 @@ static const char *allow_of(struct arena *a, const char *path, const char *metho
         size_t len;
         for (size_t i = 0; i < ENDPOINTS; i++) {
                 const struct endpoint *e = &endpoints[i];
-                if (!matches(e, path, &name, &len) || is_action(e, method, name, len))
+                if (!matches(e, path, &name, &len) || is_action(e, method, path, name, len))
                         continue;
                 get |= strcmp(e->method, "GET") == 0;
                 post |= strcmp(e->method, "POST") == 0;
@@ -109,7 +125,8 @@ bool endpoint_find(struct arena *a, const char *method, const char *path, struct
         size_t len;
         for (size_t i = 0; i < ENDPOINTS; i++) {
                 const struct endpoint *e = &endpoints[i];
-                if (strcmp(e->method, method) != 0 || !matches(e, path, &name, &len))
+                if (strcmp(e->method, method) != 0 || !matches(e, path, &name, &len) ||
+                    is_action(e, method, path, name, len))
                         continue;
                 *out = (struct endpoint_match){.endpoint = e,
                                                .name = name ? arena_strndup(a, name, len) : NULL};
