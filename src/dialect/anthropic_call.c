@@ -281,6 +281,20 @@ static void write_stop_sequences(struct call *c)
                 jw_end(&c->w);
 }
 
+static void write_tier(struct call *c)
+{
+        static const char *const words[][2] = {
+                {"auto", "auto"},
+                {"standard_only", "standard_only"},
+                {"default", "standard_only"},
+                {"standard", "standard_only"},
+        };
+        for (size_t i = 0; c->request->service_tier && i < sizeof words / sizeof *words; i++) {
+                if (strcmp(words[i][0], c->request->service_tier) == 0)
+                        jw_key_string(&c->w, "service_tier", words[i][1]);
+        }
+}
+
 static void write_hints(struct call *c)
 {
         const struct chat_request *r = c->request;
@@ -291,9 +305,7 @@ static void write_hints(struct call *c)
                 write_nested_extras(c, "metadata");
                 jw_end(&c->w);
         }
-        if (r->service_tier &&
-            (strcmp(r->service_tier, "auto") == 0 || strcmp(r->service_tier, "standard_only") == 0))
-                jw_key_string(&c->w, "service_tier", r->service_tier);
+        write_tier(c);
         if (r->stream)
                 jw_key_bool(&c->w, "stream", true);
         for (const struct chat_extra *e = r->extras; r->from == DIALECT_ANTHROPIC && e; e = e->next) {

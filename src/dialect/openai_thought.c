@@ -166,8 +166,9 @@ void openai_write_call_signature(struct json_writer *w, struct arena *a, enum di
 {
         jw_key_object(w, "extra_content");
         jw_key_object(w, "google");
-        jw_key_str(w, "thought_signature",
-                   from == DIALECT_GEMINI ? signature : carry_wrap(a, from, CARRY_ON_NEXT_CALL, signature));
+        /* Gemini's own too: the mark tells that a turn of this kind must be written anew for whoever gets it
+         * next. */
+        jw_key_str(w, "thought_signature", carry_wrap(a, from, CARRY_ON_NEXT_CALL, signature));
         jw_end(w);
         jw_end(w);
 }

@@ -10,10 +10,16 @@ ok() {
         tests=$((tests + 1))
         echo "ok $tests - $1"
 }
-not_ok() { # NAME, and the reason on standard input
+not_ok() { # NAME WORDS, or NAME -f FILE…: the end of each file tells why
         tests=$((tests + 1)) failures=$((failures + 1))
         echo "not ok $tests - $1"
-        sed 's/^/# /'
+        shift
+        if [ "${1:-}" = -f ]; then
+                shift
+                tail -q -n 40 "$@" 2>/dev/null | sed 's/^/# /'
+        else
+                echo "# $*"
+        fi
 }
 skip() {
         tests=$((tests + 1))
@@ -22,7 +28,7 @@ skip() {
 try() {
         name=$1
         shift
-        if "$@" >"$log" 2>&1; then ok "$name"; else tail -n 60 "$log" | not_ok "$name"; fi
+        if "$@" >"$log" 2>&1; then ok "$name"; else not_ok "$name" -f "$log" && return 1; fi
 }
 # Takes the TAP of another program over, numbered anew: its top-level lines, with what stands below a failure.
 take_tap() { # FILE PREFIX
