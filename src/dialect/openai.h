@@ -60,14 +60,14 @@ const char *openai_answer_id(const struct answer_context *c, const char *provide
 const char *openai_finish_word(enum chat_finish finish);
 void openai_write_usage(struct json_writer *w, const struct chat_usage *u);
 void openai_write_error(struct json_writer *w, const struct err *e);
-/* One entry of reasoning_details; the signature is wrapped where it is another vendor's. */
+/* One entry of reasoning_details; the signature is wrapped where it is another vendor's. An absent text or
+ * signature is left out: pieces of a stream. */
 void openai_write_thought(struct json_writer *w, struct arena *a, const struct chat_block *b, struct str text,
                           struct str signature, int64_t index);
 /* An entry that carries the signature of a text (gemini). */
 void openai_write_text_signature(struct json_writer *w, struct arena *a, const struct chat_block *b,
                                  struct str signature, int64_t index);
-/* As Google's own compatible endpoint has it. */
-void openai_write_google_signature(struct json_writer *w, struct str signature);
+void openai_write_thought_signature(struct json_writer *w, struct str signature);
 void openai_write_call_signature(struct json_writer *w, struct arena *a, enum dialect_id from,
                                  struct str signature);
 /* Nothing for a citation without a URL. offset: characters of text before the block. */

@@ -121,7 +121,11 @@ static void read_thoughts(struct decoder *d, struct choice *c, json_object *delt
 {
         struct openai_thoughts thoughts;
         openai_read_thoughts(out->arena, delta, &thoughts);
-        if (thoughts.next_text.len) {
+        /* In a stream the signature of a text is told after it. */
+        if (thoughts.next_text.len && c->open >= 0 && c->open_type == BLOCK_TEXT) {
+                struct chat_event *e = add_delta(c, out, c->open, DELTA_SIGNATURE, thoughts.next_text);
+                e->block_start.signature_from = thoughts.next_text_from;
+        } else if (thoughts.next_text.len) {
                 c->next_text = arena_str(d->a, thoughts.next_text.at, thoughts.next_text.len);
                 c->next_text_from = thoughts.next_text_from;
         }

@@ -73,7 +73,8 @@ static bool read_details(struct arena *a, json_object *details, struct openai_th
                 bool same = is_same_entry(out, entry, &last_index);
                 struct chat_block *block = same ? out->last : NULL;
                 /* A signature alone, in an entry of its own, signs the thought before it. */
-                if (!block && signature.len && !text.len && out->last && !out->last->signature.at)
+                bool alone = signature.len && !text.len && last_index < 0;
+                if (!block && alone && out->last && !out->last->signature.at)
                         block = out->last;
                 if (text.len && !block)
                         block = add_thought(a, out);
@@ -140,7 +141,8 @@ void openai_write_thought(struct json_writer *w, struct arena *a, const struct c
                 jw_key_str(w, "data", wrapped(a, b->signature_from, CARRY_ON_REDACTED, signature));
         } else {
                 jw_key_string(w, "type", "reasoning.text");
-                jw_key_str(w, "text", text);
+                if (text.at)
+                        jw_key_str(w, "text", text);
                 if (signature.len)
                         jw_key_str(w, "signature",
                                    wrapped(a, b->signature_from, CARRY_ON_THINKING, signature));
@@ -161,7 +163,7 @@ void openai_write_text_signature(struct json_writer *w, struct arena *a, const s
         jw_end(w);
 }
 
-void openai_write_google_signature(struct json_writer *w, struct str signature)
+void openai_write_thought_signature(struct json_writer *w, struct str signature)
 {
         jw_key_object(w, "extra_content");
         jw_key_object(w, "google");
@@ -174,5 +176,5 @@ void openai_write_google_signature(struct json_writer *w, struct str signature)
 void openai_write_call_signature(struct json_writer *w, struct arena *a, enum dialect_id from,
                                  struct str signature)
 {
-        openai_write_google_signature(w, carry_wrap(a, from, CARRY_ON_NEXT_CALL, signature));
+        openai_write_thought_signature(w, carry_wrap(a, from, CARRY_ON_NEXT_CALL, signature));
 }

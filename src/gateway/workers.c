@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <locale.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -144,6 +145,9 @@ static void *work(void *argument)
         struct worker *self = argument;
         struct workers *w = self->all;
         mask_wake(SIG_BLOCK);
+        /* json-c copies the thread's locale for each text it parses; all but the C locale are copied under a lock of the
+         * whole process. */
+        uselocale(newlocale(LC_ALL_MASK, "C", (locale_t)0));
         while (!atomic_load(&w->stopping)) {
                 int fd = take_connection(w);
                 if (fd < 0)

@@ -73,8 +73,6 @@ static bool ask_batch(struct attempt *at, const struct embed_request *batch, con
         if (ok) {
                 struct str body = {x.body.data ? x.body.data : "", x.body.len};
                 ok = at->dialect->decode_embed_reply(call->arena, body, batch->input_count, part, &at->fault);
-                if (!ok)
-                        scrub_fault(call->arena, call->env->config, &at->fault);
         }
 out:
         buf_release(&x.body);

@@ -43,7 +43,7 @@ static void note_error(struct pump *p, const struct chat_event *e)
         const struct relay_call *call = run_of(p)->call;
         p->failed = true;
         at->fault = e->fault ? *e->fault : (struct upstream_fault){.kind = FAULT_IN_BODY};
-        /* Copies: the scratch arena goes with this event. */
+        /* The scratch arena goes with this event. */
         scrub_fault(call->arena, call->env->config, &at->fault);
 }
 
@@ -191,7 +191,6 @@ static void finish_whole_body(struct pump *p)
         struct str body = {p->x.body.data ? p->x.body.data : "", p->x.body.len};
         if (!at->dialect->decode_chat_reply(a, body, &reply, &at->fault)) {
                 p->failed = true;
-                scrub_fault(a, run_of(p)->call->env->config, &at->fault);
                 return;
         }
         struct chat_events events = {.arena = a};

@@ -43,6 +43,8 @@ static size_t known_key(const struct config *c, const char *at)
 
 const char *scrub_text(struct arena *a, const struct config *c, const char *text)
 {
+        if (!text)
+                return NULL;
         struct buf out;
         buf_init(&out, 8192);
         for (const char *at = text; *at && !out.failed;) {
@@ -63,9 +65,7 @@ const char *scrub_text(struct arena *a, const struct config *c, const char *text
 
 void scrub_fault(struct arena *a, const struct config *c, struct upstream_fault *fault)
 {
-        const char **const texts[] = {&fault->message, &fault->type, &fault->code, &fault->param};
-        for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
-                if (*texts[i])
-                        *texts[i] = scrub_text(a, c, *texts[i]);
-        }
+        const char **const words[] = {&fault->message, &fault->type, &fault->code, &fault->param};
+        for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+                *words[i] = scrub_text(a, c, *words[i]);
 }

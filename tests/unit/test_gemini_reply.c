@@ -1,4 +1,3 @@
-#define _GNU_SOURCE 1 /* strchrnul */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
