@@ -28,9 +28,6 @@ struct exchange {
  */
 bool handle_chat(struct exchange *x, struct err *err);
 bool handle_embed(struct exchange *x, struct err *err);
-/* Images sent as bytes are images, and their base64 is put into the form that providers take (images.c). */
-bool images_check(struct arena *a, struct chat_request *r, struct err *err);
-
 bool handle_models(struct exchange *x, struct err *err);
 bool handle_model(struct exchange *x, struct err *err);
 bool handle_health(struct exchange *x, struct err *err);

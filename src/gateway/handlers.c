@@ -63,8 +63,6 @@ bool handle_chat(struct exchange *x, struct err *err)
                 return false;
         x->answer.format = x->dialect->answer_format(&x->input, r->stream);
         x->answer.stream_usage = r->stream_usage;
-        if (!images_check(x->arena, r, err))
-                return false;
         if (!resolve(x, r->model, task_of(x, r), route, err))
                 return false;
         const struct relay_env env = make_env(x);
