@@ -42,6 +42,8 @@ struct openai_thoughts {
         enum dialect_id next_text_from, next_call_from;
 };
 void openai_read_thoughts(struct arena *a, json_object *message, struct openai_thoughts *out);
+/* Puts what stood apart onto the first text and the first call without one. */
+void openai_sign_next(const struct openai_thoughts *thoughts, struct chat_block *blocks);
 /* Signature of a call: extra_content.google.thought_signature. */
 void openai_read_call_signature(struct arena *a, json_object *call, struct chat_block *b);
 

@@ -103,6 +103,24 @@ void openai_read_thoughts(struct arena *a, json_object *message, struct openai_t
                 add_thought(a, out)->text = text;
 }
 
+void openai_sign_next(const struct openai_thoughts *thoughts, struct chat_block *blocks)
+{
+        bool text = thoughts->next_text.len > 0, call = thoughts->next_call.len > 0;
+        for (struct chat_block *b = blocks; b; b = b->next) {
+                if (text && b->type == BLOCK_TEXT) {
+                        b->signature = thoughts->next_text;
+                        b->signature_from = thoughts->next_text_from;
+                        text = false;
+                } else if (call && b->type == BLOCK_TOOL_CALL) {
+                        if (!b->signature.at) {
+                                b->signature = thoughts->next_call;
+                                b->signature_from = thoughts->next_call_from;
+                        }
+                        call = false;
+                }
+        }
+}
+
 void openai_read_call_signature(struct arena *a, json_object *call, struct chat_block *b)
 {
         json_object *google = json_peek_object(json_peek_object(call, "extra_content"), "google");

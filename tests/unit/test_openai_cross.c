@@ -211,7 +211,7 @@ static bool check_reply(const struct dialect *d, const char *name, struct str bo
 {
         struct arena *a = arena_new();
         struct answer_context c = {.arena = a, .id_seed = "x", .model_asked = "m"};
-        struct chat_reply reply, again;
+        struct chat_reply reply = {0}, again = {0};
         struct upstream_fault fault = {0};
         struct buf out;
         buf_init(&out, BODY_MAX);
