@@ -193,6 +193,8 @@ async function startLighttpd(server) {
                 serverUser ? `server.username = ${q(serverUser.name)}` : '',
                 serverUser ? `server.groupname = ${q(serverUser.group)}` : '',
                 `include ${q(path.join(sourceDir, server.row.sample))}`,
+                /* CGI programs get nothing of lighttpd's own environment. */
+                server.row.cgi && options.env ? `setenv.add-environment = ( ${Object.entries(options.env).map(([name, value]) => `${q(name)} => ${q(value)}`).join(', ')} )` : '',
         ].join('\n') + '\n');
         server.main = run(server, which('lighttpd'), ['-D', '-f', path.join(folder, 'lighttpd.conf')]);
 }
@@ -220,6 +222,7 @@ async function startApache(server) {
                 `Define TOLLGATE_LOG "${folder}/log/access.log"`,
                 ...(options.login ? ['Define TOLLGATE_LOGIN'] : []),
                 ...Object.entries(options.env ?? {}).map(([name]) => `PassEnv ${name}`),
+                ...(row.modules.includes('fcgid') ? Object.entries(options.env ?? {}).map(([name, value]) => `FcgidInitialEnv ${name} "${value}"`) : []),
                 ...(row.htaccess ? htaccessLines(server) : [`Include "${path.join(sourceDir, row.sample)}"`]),
         ];
         if (options.program)
