@@ -9,6 +9,8 @@
 
 void json_escape(struct buf *out, const char *s, size_t len)
 {
+        if (len == 0) /* an absent text: no address to reckon with */
+                return;
         size_t from = 0, i = 0;
         while (i < len) {
                 unsigned char c = (unsigned char)s[i];

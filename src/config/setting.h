@@ -89,7 +89,7 @@ const char *value_url(const char *text);        /* http(s)://host[:port][/path] 
 const char *value_proxy(const char *text);      /* http, https, socks5, socks5h */
 const char *value_origin(const char *text);     /* scheme://host[:port] */
 const char *value_peer(const char *text);       /* an address or a CIDR block */
-const char *value_fetch_host(const char *text); /* a host, an address or a CIDR block */
+const char *value_fetch_host(const char *text); /* a host or an address, maybe with a port, or a CIDR block */
 const char *value_absolute(const char *text);   /* "" or an absolute path */
 const char *value_mount(const char *text);      /* "" or "/path", no slash at its end */
 const char *value_header_name(const char *text);

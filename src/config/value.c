@@ -241,11 +241,32 @@ const char *value_peer(const char *text)
         return bits <= (v6 ? 128 : 32) ? NULL : "has more bits behind its slash than an address";
 }
 
+/* Where ":8080" stands behind a host, an IPv4 address or a bracketed IPv6 address; NULL: no port. */
+static const char *port_of(const char *text)
+{
+        const char *colon = strrchr(text, ':');
+        if (!colon || (text[0] != '[' && strchr(text, ':') != colon) || (text[0] == '[' && colon[-1] != ']'))
+                return NULL;
+        return colon;
+}
+
 const char *value_fetch_host(const char *text)
 {
+        char host[256];
+        const char *port = port_of(text);
+        size_t len = port ? (size_t)(port - text) : strlen(text);
+        if (port && (strspn(port + 1, "0123456789") != strlen(port + 1) || strtol(port + 1, NULL, 10) < 1 ||
+                     strtol(port + 1, NULL, 10) > 65535))
+                return "has no port from 1 to 65535 behind its colon";
+        if (len >= sizeof host)
+                return "is no host";
+        bool brackets = len > 1 && text[0] == '[' && text[len - 1] == ']';
+        len -= brackets ? 2 : 0;
+        memcpy(host, text + brackets, len);
+        host[len] = '\0';
+        text = host;
         if (strchr(text, '/') || strchr(text, ':'))
                 return value_peer(text);
-        size_t len = strlen(text);
         for (size_t i = 0; i < len; i++) {
                 if (!isalnum((unsigned char)text[i]) && !strchr("-._*", text[i]))
                         return "is no host";

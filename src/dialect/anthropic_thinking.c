@@ -111,9 +111,12 @@ void anthropic_plan_thinking(const struct chat_request *r, const struct model_ca
                 plan_adaptive(r, caps, p);
         if (!budget && wants_off(t) && t->effort > EFFORT_NONE && !p->effort)
                 p->effort = t->effort;
+        unsigned known = caps->efforts & ~(1u << EFFORT_NONE);
         if (p->effort == EFFORT_MINIMAL)
                 p->effort = EFFORT_LOW;
-        p->effort = effort_nearest(caps->efforts & ~(1u << EFFORT_NONE), p->effort);
+        if (p->effort > EFFORT_HIGH && p->type && *p->type == 'd') /* off goes with high at most */
+                p->effort = EFFORT_HIGH;
+        p->effort = caps->efforts && !known ? EFFORT_UNSET : effort_nearest(known, p->effort);
         bool thinks = p->type && *p->type != 'd' && *p->type != 'b';
         if (thinks && t->show != TRI_UNSET)
                 p->display = t->show == TRI_YES ? "summarized" : "omitted";

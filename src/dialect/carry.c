@@ -1,4 +1,3 @@
-#define _GNU_SOURCE 1 /* memmem */
 #include "dialect/carry.h"
 
 #include <string.h>

@@ -385,8 +385,8 @@ enum effort effort_parse(const char *name); /* EFFORT_UNSET when unknown */
 /* The nearest of a set of efforts (bits 1 << enum effort; 0: all), the lower one of two; NONE only for NONE, and the lowest
  * of the set where that is not in it. */
 enum effort effort_nearest(unsigned efforts, enum effort wanted);
-/* True in the middle of a tool loop whose last assistant turn does not begin with a thinking block of this vendor: then a
- * vendor that wants its thoughts back can't be asked to think (anthropic with budgets). */
+/* True in the middle of a tool loop of which a turn with calls does not begin with a thinking block of this vendor: then
+ * a vendor that wants its thoughts back can't be asked to think (anthropic with budgets). */
 bool chat_loop_lacks_thinking(const struct chat_request *r, enum dialect_id vendor);
 /* All text blocks of a list put together. */
 struct str chat_join_text(struct arena *a, const struct chat_block *blocks);

@@ -3,10 +3,10 @@
  * answers). Private: only src/dialect/gemini*.c include it. Ops are as dialect/dialect.h describes them.
  *   gemini.c           row, names of fields, formats, models
  *   gemini_names.c     proto3 JSON names, finish reasons, schemas
- *   gemini_request.c   client's request: contents; gemini_parts.c: parts; gemini_config.c: tools and settings
- *   gemini_encode.c    provider's request: contents; gemini_encode_config.c: tools and settings
- *   gemini_reply.c     provider's reply; gemini_stream.c: stream; gemini_partial.c: arguments in pieces
- *   gemini_answer.c    client's reply; gemini_events.c: stream
+ *   gemini_request.c   client's request: contents; gemini_parts.c, gemini_media.c: parts; gemini_config.c:
+ * tools and settings gemini_encode.c    provider's request: contents; gemini_encode_parts.c: parts;
+ * gemini_encode_config.c: tools and settings gemini_reply.c     provider's reply; gemini_stream.c: stream;
+ * gemini_partial.c: arguments in pieces gemini_answer.c    client's reply; gemini_events.c: stream
  *   gemini_embed.c, gemini_error.c
  */
 #ifndef TOLLGATE_DIALECT_GEMINI_H
@@ -83,6 +83,28 @@ struct gemini_decode {
 };
 
 bool gemini_decode_chat_request(const struct client_input *in, struct chat_request *out, struct err *err);
+/* A part on its way into a message, or into the content of a tool result. */
+struct gemini_part {
+        struct gemini_decode *d;
+        struct chat_message *message;
+        struct chat_block **list, *last; /* list: of a tool result; NULL: the message's */
+        json_object *node;
+        const struct json_path *at;
+        const char *key; /* of the payload, as the client spells it */
+};
+
+struct gemini_signature {
+        struct str text; /* at NULL: none */
+        enum dialect_id from;
+        bool wrapped, redacted;
+};
+
+struct chat_block *gemini_add_block(struct gemini_part *p, enum chat_block_type type);
+void gemini_add_other(struct gemini_part *p); /* one that only this dialect knows */
+struct gemini_signature gemini_read_signature(struct gemini_part *p);
+void gemini_sign(struct chat_block *b, const struct gemini_signature *s);
+void gemini_decode_inline(struct gemini_part *p);
+void gemini_decode_file(struct gemini_part *p);
 /* One part into the message. */
 void gemini_decode_part(struct gemini_decode *d, struct chat_message *m, json_object *part,
                         const struct json_path *at);
@@ -104,6 +126,31 @@ void gemini_address_chat_request(struct arena *a, const struct chat_request *r, 
                                  struct wire_request *out);
 /* "/v1beta/models/{model}:{method}", percent-encoded. */
 const char *gemini_path(struct arena *a, const char *model, const char *method);
+
+/* A call and where it stands, for the names and the order of results. */
+struct gemini_call_row {
+        const char *id, *name;
+        size_t order;
+};
+
+struct gemini_contents {
+        struct gemini_encode *e;
+        struct gemini_call_row *rows; /* sorted by id, then order */
+        size_t row_count;
+        size_t calls_seen; /* calls written so far: results refer to one of them */
+        bool any;          /* a content was written */
+        bool step_signed;  /* the step's first call was written */
+};
+
+/* The last call of that id before the place we are at; NULL: none. */
+const struct gemini_call_row *gemini_find_call(const struct gemini_contents *c, const char *id);
+/* Whether the block says anything here: thoughts go back only with gemini's own signature, results are
+ * hoisted. */
+bool gemini_is_said(const struct gemini_encode *e, const struct chat_block *b);
+bool gemini_write_block(struct gemini_contents *c, const struct chat_block *b);
+void gemini_text_part(struct json_writer *w, struct str text);
+bool gemini_result_part(struct gemini_contents *c, const struct chat_block *b);
+bool gemini_result_media(struct gemini_encode *e, const struct chat_block *result);
 bool gemini_encode_contents(struct gemini_encode *e); /* systemInstruction and contents */
 bool gemini_encode_tools(struct gemini_encode *e);    /* tools and toolConfig */
 bool gemini_encode_config(struct gemini_encode *e);   /* generationConfig */

@@ -1,4 +1,3 @@
-#define _GNU_SOURCE 1 /* strcasestr */
 #include "dialect/gemini.h"
 
 #include <ctype.h>

@@ -4,21 +4,11 @@
 #include <string.h>
 #include <strings.h>
 
-#include "base/text.h"
 #include "dialect/carry.h"
 
 enum { OPEN_CALLS_MAX = 4096 }; /* unanswered calls that a result is looked for in */
 
-struct part {
-        struct gemini_decode *d;
-        struct chat_message *message;
-        struct chat_block **list, *last; /* list: of a tool result; NULL: the message's */
-        json_object *node;
-        const struct json_path *at;
-        const char *key; /* of the payload, as the client spells it */
-};
-
-static struct chat_block *add_block(struct part *p, enum chat_block_type type)
+struct chat_block *gemini_add_block(struct gemini_part *p, enum chat_block_type type)
 {
         struct chat_block *b;
         if (p->list) {
@@ -37,24 +27,18 @@ static struct chat_block *add_block(struct part *p, enum chat_block_type type)
 }
 
 /* A part that only this dialect knows. */
-static void add_other(struct part *p)
+void gemini_add_other(struct gemini_part *p)
 {
-        struct chat_block *b = add_block(p, BLOCK_OTHER);
+        struct chat_block *b = gemini_add_block(p, BLOCK_OTHER);
         b->raw = p->node;
         b->raw_dialect = DIALECT_GEMINI;
 }
 
 /* ---- signatures ---- */
 
-struct signature {
-        struct str text; /* at NULL: none */
-        enum dialect_id from;
-        bool wrapped, redacted;
-};
-
-static struct signature read_signature(struct part *p)
+struct gemini_signature gemini_read_signature(struct gemini_part *p)
 {
-        struct signature s = {.from = DIALECT_GEMINI};
+        struct gemini_signature s = {.from = DIALECT_GEMINI};
         enum carry_on on = CARRY_ON_THINKING;
         struct str raw = {0};
         if (!gemini_get_str(&p->d->r, p->node, p->at, "thoughtSignature", &raw) || raw.len == 0 ||
@@ -67,7 +51,7 @@ static struct signature read_signature(struct part *p)
         return s;
 }
 
-static void sign(struct chat_block *b, const struct signature *s)
+void gemini_sign(struct chat_block *b, const struct gemini_signature *s)
 {
         if (!s->text.at)
                 return;
@@ -98,27 +82,27 @@ static void append_thought(struct gemini_decode *d, struct chat_block *b, struct
  * is signed. A signature of gemini's own stays on its part alone; another vendor's belongs to the whole
  * thought before it.
  */
-static void decode_thought(struct part *p, struct str text, const struct signature *s)
+static void decode_thought(struct gemini_part *p, struct str text, const struct gemini_signature *s)
 {
         struct gemini_decode *d = p->d;
         bool go_on = d->open_thought && !s->redacted && (!s->text.at || s->wrapped);
-        struct chat_block *b = go_on ? d->open_thought : add_block(p, BLOCK_THINKING);
+        struct chat_block *b = go_on ? d->open_thought : gemini_add_block(p, BLOCK_THINKING);
         if (!go_on)
                 d->thought_room = 0;
         append_thought(d, b, s->redacted ? str_of("") : text);
         b->redacted = s->redacted;
-        sign(b, s);
+        gemini_sign(b, s);
         d->open_thought = s->text.at ? NULL : b;
 }
 
-static void decode_text(struct part *p)
+static void decode_text(struct gemini_part *p)
 {
         struct gemini_decode *d = p->d;
         struct str text = str_of("");
         bool thought = false;
         json_get_str(&d->r, p->node, p->at, p->key, &text);
         gemini_get_bool(&d->r, p->node, p->at, "thought", &thought);
-        struct signature s = read_signature(p);
+        struct gemini_signature s = gemini_read_signature(p);
         if (d->r.err->cause != ERR_NONE)
                 return;
         if (thought && p->message && p->message->role == CHAT_ASSISTANT) {
@@ -128,178 +112,9 @@ static void decode_text(struct part *p)
         d->open_thought = NULL;
         if (!text.len && !s.text.at)
                 return;
-        struct chat_block *b = add_block(p, BLOCK_TEXT);
+        struct chat_block *b = gemini_add_block(p, BLOCK_TEXT);
         b->text = text;
-        sign(b, &s);
-}
-
-/* ---- media ---- */
-
-static const char *media_type(struct arena *a, const char *given)
-{
-        static const struct {
-                const char *from, *to;
-        } same[] = {{"audio/x-wav", "audio/wav"},
-                    {"audio/wave", "audio/wav"},
-                    {"audio/vnd.wave", "audio/wav"},
-                    {"audio/mpeg", "audio/mp3"},
-                    {"image/jpg", "image/jpeg"}};
-        char *type = arena_strndup(a, given, strcspn(given, "; "));
-        for (char *c = type; *c; c++)
-                *c = (char)tolower((unsigned char)*c);
-        for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
-                if (strcmp(same[i].from, type) == 0)
-                        return same[i].to;
-        }
-        return type;
-}
-
-/* BLOCK_OTHER: none that the canonical form knows (video). */
-static enum chat_block_type media_block(const char *type)
-{
-        if (!type)
-                return BLOCK_OTHER;
-        if (strncmp(type, "image/", 6) == 0)
-                return BLOCK_IMAGE;
-        if (strncmp(type, "audio/", 6) == 0)
-                return BLOCK_AUDIO;
-        if (strncmp(type, "text/", 5) == 0 || strcmp(type, "application/pdf") == 0)
-                return BLOCK_DOCUMENT;
-        return BLOCK_OTHER;
-}
-
-/* Standard base64 with its padding, whatever alphabet a client wrote (the Python SDK writes the one for
- * URLs). */
-static bool standard_base64(struct arena *a, struct str in, struct str *out)
-{
-        size_t decoded = 0;
-        if (!text_base64_valid(in.at, in.len, &decoded) || decoded == 0)
-                return false;
-        *out = in;
-        if (in.len % 4 == 0 && !memchr(in.at, '-', in.len) && !memchr(in.at, '_', in.len))
-                return true;
-        struct buf bytes, text;
-        buf_init(&bytes, decoded + 4);
-        buf_init(&text, in.len + 8);
-        bool ok = text_base64_decode(&bytes, in.at, in.len, false);
-        if (ok) {
-                text_base64_encode(&text, bytes.data, bytes.len);
-                *out = arena_str(a, text.data, text.len);
-        }
-        buf_release(&bytes);
-        buf_release(&text);
-        return ok;
-}
-
-static const char *detail_of(struct part *p)
-{
-        static const struct {
-                const char *level, *detail;
-        } rows[] = {{"MEDIA_RESOLUTION_LOW", "low"},
-                    {"MEDIA_RESOLUTION_MEDIUM", "auto"},
-                    {"MEDIA_RESOLUTION_HIGH", "high"},
-                    {"MEDIA_RESOLUTION_ULTRA_HIGH", "original"}};
-        json_object *resolution = NULL;
-        const char *level = NULL;
-        if (!gemini_get_object(&p->d->r, p->node, p->at, "mediaResolution", &resolution) ||
-            !gemini_get_string(&p->d->r, resolution, p->at, "level", &level))
-                return NULL;
-        for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-                if (strcmp(rows[i].level, level) == 0)
-                        return rows[i].detail;
-        }
-        return NULL;
-}
-
-static void add_media(struct part *p, enum chat_block_type type, const struct chat_source *source,
-                      const char *title)
-{
-        if (type == BLOCK_OTHER) {
-                add_other(p);
-                return;
-        }
-        struct chat_block *b = add_block(p, type);
-        struct signature s = read_signature(p);
-        b->source = *source;
-        b->title = title;
-        b->detail = type == BLOCK_IMAGE ? detail_of(p) : NULL;
-        sign(b, &s);
-}
-
-static void decode_inline(struct part *p)
-{
-        struct gemini_decode *d = p->d;
-        json_object *blob = NULL;
-        const char *type = NULL, *title = NULL;
-        struct str data = {0};
-        if (!json_get_object(&d->r, p->node, p->at, p->key, &blob))
-                return;
-        struct json_path at = {.up = p->at, .key = p->key};
-        if (!gemini_get_string(&d->r, blob, &at, "mimeType", &type)) {
-                json_fail(&d->r, &at, "mimeType", "is missing");
-                return;
-        }
-        gemini_get_string(&d->r, blob, &at, "displayName", &title);
-        if (!gemini_get_str(&d->r, blob, &at, "data", &data)) {
-                json_fail(&d->r, &at, "data", "is missing");
-                return;
-        }
-        struct chat_source source = {.kind = SOURCE_BASE64, .media_type = media_type(d->arena, type)};
-        if (!standard_base64(d->arena, data, &source.data)) {
-                json_fail(&d->r, &at, "data", "is no base64");
-                return;
-        }
-        add_media(p, media_block(source.media_type), &source, title);
-}
-
-static bool is_web_url(const char *uri)
-{
-        return strncasecmp(uri, "https://", 8) == 0 || strncasecmp(uri, "http://", 7) == 0;
-}
-
-/* Addresses that mean something to Google alone: an upload, or a video that it watches itself. */
-static bool is_upload(const char *uri)
-{
-        return !is_web_url(uri) || strncasecmp(uri, "https://generativelanguage.googleapis.com/", 42) == 0;
-}
-
-static bool is_video_page(const char *uri)
-{
-        static const char *const hosts[] = {"https://www.youtube.com/", "https://youtube.com/",
-                                            "https://youtu.be/", "https://m.youtube.com/",
-                                            "http://www.youtube.com/"};
-        for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++) {
-                if (strncasecmp(uri, hosts[i], strlen(hosts[i])) == 0)
-                        return true;
-        }
-        return false;
-}
-
-static void decode_file(struct part *p)
-{
-        struct gemini_decode *d = p->d;
-        json_object *file = NULL;
-        const char *type = NULL, *uri = NULL;
-        if (!json_get_object(&d->r, p->node, p->at, p->key, &file))
-                return;
-        struct json_path at = {.up = p->at, .key = p->key};
-        gemini_get_string(&d->r, file, &at, "mimeType", &type);
-        if (!gemini_get_string(&d->r, file, &at, "fileUri", &uri)) {
-                json_fail(&d->r, &at, "fileUri", "is missing");
-                return;
-        }
-        type = type ? media_type(d->arena, type) : NULL;
-        enum chat_block_type block = media_block(type);
-        if (is_video_page(uri))
-                block = BLOCK_OTHER;
-        else if (!type && is_web_url(uri) && !is_upload(uri))
-                block = BLOCK_IMAGE;
-        struct chat_source source = {
-                .kind = is_upload(uri) ? SOURCE_FILE_ID : SOURCE_URL,
-                .media_type = type,
-                .url = uri,
-        };
-        add_media(p, block, &source, NULL);
+        gemini_sign(b, &s);
 }
 
 /* ---- calls and their results ---- */
@@ -329,7 +144,7 @@ static struct gemini_call *remember_call(struct gemini_decode *d, const char *id
         return d->last_call = call;
 }
 
-static void decode_call(struct part *p)
+static void decode_call(struct gemini_part *p)
 {
         struct gemini_decode *d = p->d;
         json_object *call = NULL, *args = NULL;
@@ -345,12 +160,12 @@ static void decode_call(struct part *p)
         gemini_get_object(&d->r, call, &at, "args", &args);
         if (!json_need_string(&d->r, call, &at, "name", &name))
                 return;
-        struct signature s = read_signature(p);
-        struct chat_block *b = add_block(p, BLOCK_TOOL_CALL);
+        struct gemini_signature s = gemini_read_signature(p);
+        struct chat_block *b = gemini_add_block(p, BLOCK_TOOL_CALL);
         b->id = remember_call(d, id, name)->id;
         b->name = name;
         b->arguments = args;
-        sign(b, &s);
+        gemini_sign(b, &s);
 }
 
 /* The call that a result belongs to: by its id, else the first of its name that has no result yet. */
@@ -400,16 +215,16 @@ static struct str result_text(struct arena *a, json_object *response, bool *is_e
         return value_text(a, response);
 }
 
-static void result_content(struct part *p, json_object *result, struct chat_block *b,
+static void result_content(struct gemini_part *p, json_object *result, struct chat_block *b,
                            const struct json_path *at)
 {
         struct gemini_decode *d = p->d;
         json_object *response = NULL, *parts = NULL;
-        struct part inner = {.d = d, .message = p->message, .list = &b->content, .at = at};
+        struct gemini_part inner = {.d = d, .message = p->message, .list = &b->content, .at = at};
         gemini_get_object(&d->r, result, at, "response", &response);
         gemini_get_array(&d->r, result, at, "parts", &parts);
         if (response) {
-                struct chat_block *text = add_block(&inner, BLOCK_TEXT);
+                struct chat_block *text = gemini_add_block(&inner, BLOCK_TEXT);
                 text->text = result_text(d->arena, response, &b->is_error);
         }
         struct json_path parts_at = {.up = at, .key = "parts"};
@@ -424,17 +239,17 @@ static void result_content(struct part *p, json_object *result, struct chat_bloc
                 }
                 inner.key = gemini_key(&d->r, inner.node, &here, "inlineData");
                 if (json_peek(inner.node, inner.key)) {
-                        decode_inline(&inner);
+                        gemini_decode_inline(&inner);
                         continue;
                 }
                 inner.key = gemini_key(&d->r, inner.node, &here, "fileData");
                 if (!json_peek(inner.node, inner.key))
                         json_fail(&d->r, &here, NULL, "expected inlineData or fileData");
-                decode_file(&inner);
+                gemini_decode_file(&inner);
         }
 }
 
-static void decode_result(struct part *p)
+static void decode_result(struct gemini_part *p)
 {
         struct gemini_decode *d = p->d;
         json_object *result = NULL;
@@ -449,7 +264,7 @@ static void decode_result(struct part *p)
         gemini_get_string(&d->r, result, &at, "id", &id);
         if (!json_need_string(&d->r, result, &at, "name", &name))
                 return;
-        struct chat_block *b = add_block(p, BLOCK_TOOL_RESULT);
+        struct chat_block *b = gemini_add_block(p, BLOCK_TOOL_RESULT);
         b->id = answer_call(d, id, name);
         b->name = name;
         result_content(p, result, b, &at);
@@ -459,24 +274,24 @@ static void decode_result(struct part *p)
 
 static const struct payload {
         const char *camel;
-        void (*decode)(struct part *p);
+        void (*decode)(struct gemini_part *p);
 } payloads[] = {
         {"text", decode_text},
-        {"inlineData", decode_inline},
-        {"fileData", decode_file},
+        {"inlineData", gemini_decode_inline},
+        {"fileData", gemini_decode_file},
         {"functionCall", decode_call},
         {"functionResponse", decode_result},
-        {"executableCode", add_other},
-        {"codeExecutionResult", add_other},
-        {"toolCall", add_other},
-        {"toolResponse", add_other},
+        {"executableCode", gemini_add_other},
+        {"codeExecutionResult", gemini_add_other},
+        {"toolCall", gemini_add_other},
+        {"toolResponse", gemini_add_other},
 };
 enum { PAYLOADS = sizeof payloads / sizeof *payloads };
 
 void gemini_decode_part(struct gemini_decode *d, struct chat_message *m, json_object *node,
                         const struct json_path *at)
 {
-        struct part p = {.d = d, .message = m, .node = node, .at = at, .key = "text"};
+        struct gemini_part p = {.d = d, .message = m, .node = node, .at = at, .key = "text"};
         const struct payload *found = NULL;
         if (!json_object_is_type(node, json_type_object)) {
                 json_fail(&d->r, at, NULL, "expected an object, got %s", json_type_text(node));

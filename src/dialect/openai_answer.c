@@ -99,11 +99,23 @@ static bool has_block(const struct chat_block *blocks, enum chat_block_type type
         return blocks != NULL;
 }
 
-static void write_refusal(struct json_writer *w, struct arena *a, const struct chat_choice *choice)
+static struct str refusal_of(struct arena *a, const struct chat_choice *choice)
 {
         struct str refusal = join(a, choice->blocks, BLOCK_REFUSAL);
         if (!refusal.len && choice->finish == FINISH_FILTER)
                 refusal = openai_explanation(choice->stop_details);
+        return refusal;
+}
+
+/* No text at all is null beside calls or a refusal, and empty otherwise: so clients may send it back. */
+static void write_content(struct json_writer *w, struct arena *a, const struct chat_choice *choice)
+{
+        struct str refusal = refusal_of(a, choice);
+        bool else_null = refusal.len || has_block(choice->blocks, BLOCK_TOOL_CALL);
+        if (has_block(choice->blocks, BLOCK_TEXT) || !else_null)
+                jw_key_str(w, "content", chat_join_text(a, choice->blocks));
+        else
+                jw_key_null(w, "content");
         if (refusal.len)
                 jw_key_str(w, "refusal", refusal);
         else
@@ -219,18 +231,14 @@ static void write_media(struct json_writer *w, const struct chat_choice *choice)
 void openai_write_data_url(struct json_writer *w, const char *key, const struct chat_source *s,
                            const char *otherwise)
 {
-        /* Both parts are checked text (a media type, base64): only the type's quotes could need escaping. */
+        /* Straight into the body, since images are large; the data is checked base64. */
+        const char *type = s->media_type && *s->media_type ? s->media_type : otherwise;
         jw_key(w, key);
-        struct buf url;
-        buf_init(&url, s->data.len + 1024);
-        buf_adds(&url, "\"data:");
-        const char *type = s->media_type && strlen(s->media_type) < 128 ? s->media_type : otherwise;
-        json_escape(&url, type, strlen(type));
-        buf_adds(&url, ";base64,");
-        buf_add_str(&url, s->data);
-        buf_addc(&url, '"');
-        jw_raw(w, url.data, url.len);
-        buf_release(&url);
+        jw_raw(w, "\"data:", 6);
+        json_escape(w->out, type, strlen(type));
+        buf_adds(w->out, ";base64,");
+        buf_add_str(w->out, s->data);
+        buf_addc(w->out, '"');
 }
 
 static void write_message(struct json_writer *w, const struct answer_context *c,
@@ -238,11 +246,7 @@ static void write_message(struct json_writer *w, const struct answer_context *c,
 {
         jw_object(w);
         jw_key_string(w, "role", "assistant");
-        if (has_block(choice->blocks, BLOCK_TEXT))
-                jw_key_str(w, "content", chat_join_text(c->arena, choice->blocks));
-        else
-                jw_key_null(w, "content");
-        write_refusal(w, c->arena, choice);
+        write_content(w, c->arena, choice);
         write_reasoning(w, c->arena, choice);
         write_calls(w, c, choice);
         write_annotations(w, choice);

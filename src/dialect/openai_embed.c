@@ -390,6 +390,13 @@ static void take_base64(struct arena *a, struct scan *s, struct embed_vector *ou
         buf_release(&plain);
 }
 
+static size_t take_index(struct scan *s, size_t count)
+{
+        float index = take_number(s);
+        s->bad = s->bad || !(index >= 0 && index < (float)count);
+        return s->bad ? 0 : (size_t)index;
+}
+
 static void take_item(struct arena *a, struct scan *s, size_t position, struct embed_reply *out)
 {
         struct embed_vector vector = {0};
@@ -404,7 +411,7 @@ static void take_item(struct arena *a, struct scan *s, size_t position, struct e
                 else if (str_is(key, "embedding") && c == '"')
                         take_base64(a, s, &vector);
                 else if (str_is(key, "index") && c >= '0' && c <= '9')
-                        index = (size_t)take_number(s);
+                        index = take_index(s, out->vector_count);
                 else
                         skip_value(s);
                 if (!take(s, ','))

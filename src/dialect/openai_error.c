@@ -1,3 +1,4 @@
+#define _GNU_SOURCE 1 /* strcasestr */
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -204,7 +204,10 @@ static void decode_response_format(struct json_reader *r, json_object *body, str
                 return;
         json_need_string(r, schema, &in, "name", &out->schema_name);
         json_get_string(r, schema, &in, "description", &out->schema_description);
-        json_get_object(r, schema, &in, "schema", &out->schema);
+        if (!json_get_object(r, schema, &in, "schema", &out->schema)) {
+                struct err ignored = {0};
+                out->schema = json_parse(r->arena, "{}", 2, JSON_FROM_CLIENT, &ignored);
+        }
         if (json_get_bool(r, schema, &in, "strict", &strict))
                 out->schema_strict = strict ? TRI_YES : TRI_NO;
 }

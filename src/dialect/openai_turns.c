@@ -323,7 +323,7 @@ static void write_call(const struct turn *s, const struct chat_block *b)
                 jw_key_str(s->w, "arguments", chat_arguments_text(s->a, b));
         jw_end(s->w);
         if (b->signature.len && b->signature_from == DIALECT_GEMINI && s->t->caps.signatures == TRI_YES)
-                openai_write_call_signature(s->w, s->a, DIALECT_GEMINI, b->signature);
+                openai_write_thought_signature(s->w, b->signature);
         jw_end(s->w);
 }
 

@@ -96,7 +96,8 @@ static bool expand_node(struct arena *a, struct node *n)
 {
         if (n->expanded)
                 return true;
-        return !n->value && expand(a, n, (struct str){n->member.value, n->member.value_len});
+        return !n->value && n->member.value &&
+               expand(a, n, (struct str){n->member.value, n->member.value_len});
 }
 
 static struct node *find(struct node *parent, const char *key)

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -11,6 +12,7 @@
 #include "base/buf.h"
 #include "base/text.h"
 
+enum { DRAIN_MAX = 1 << 28, DRAIN_STEP = 64 << 10, DRAIN_QUIET_MS = 5000 };
 enum { HEAD_MAX = 64 << 10, CGI_BUFFER = 8192, OWN_HEADERS_MAX = 24, FCGI_HEADER_BYTES = 8, FCGI_ABORT = 2 };
 
 extern char **environ;
@@ -22,7 +24,8 @@ struct client {
         struct relay_client sink;
         struct relay_header own[OWN_HEADERS_MAX];
         size_t own_count;
-        struct buf out; /* CGI: what was not written yet */
+        struct buf out;    /* CGI: what was not written yet */
+        int64_t body_read; /* CGI: bytes of the body so far; -1: it has ended */
         bool began;
         bool broken;  /* a write failed: the client has gone */
         bool no_body; /* HEAD, and statuses without one */
@@ -67,7 +70,30 @@ long client_read(struct client *c, char *out, size_t room)
         do
                 n = read(STDIN_FILENO, out, room);
         while (n < 0 && errno == EINTR);
+        c->body_read = n <= 0 || c->body_read < 0 ? -1 : c->body_read + n;
         return n;
+}
+
+/*
+ * Apache's mod_cgid sends the whole body before it looks at the answer, over one socket for both: what stays
+ * unread there when the process ends resets the connection, and the answer is lost. Bounded in bytes and in
+ * silence.
+ */
+static void drain_body(struct client *c)
+{
+        const char *said = client_variable(c, "CONTENT_LENGTH");
+        bool chunked = client_variable(c, "HTTP_TRANSFER_ENCODING") != NULL;
+        int64_t left = chunked ? DRAIN_MAX : said ? strtoll(said, NULL, 10) - c->body_read : 0;
+        char *waste = malloc(DRAIN_STEP);
+        left = left < DRAIN_MAX ? left : DRAIN_MAX;
+        while (waste && left > 0 && c->body_read >= 0) {
+                struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
+                if (poll(&in, 1, DRAIN_QUIET_MS) <= 0)
+                        break;
+                long n = client_read(c, waste, DRAIN_STEP);
+                left -= n > 0 ? n : 0;
+        }
+        free(waste);
 }
 
 /* ---- answer ---- */
@@ -293,6 +319,8 @@ void client_free(struct client *c)
                 return;
         if (c->began)
                 flush(c);
+        if (!c->fcgi && !c->broken)
+                drain_body(c);
         buf_release(&c->out);
         arena_free(c->arena);
         free(c);

@@ -80,26 +80,39 @@ bool endpoint_known(const char *path)
         return false;
 }
 
-static const char *allow_of(struct arena *a, const char *path, const char *method)
+/* The pattern that a path belongs to, by its first row; a method is looked for among the rows of that pattern
+ * only. */
+static const struct endpoint *owner(const char *path, const char *method)
 {
-        const char *name, *allow = NULL;
-        bool get = false, post = false;
+        const char *name;
         size_t len;
         for (size_t i = 0; i < ENDPOINTS; i++) {
                 const struct endpoint *e = &endpoints[i];
-                if (!matches(e, path, &name, &len) || is_action(e, method, name, len))
-                        continue;
-                get |= strcmp(e->method, "GET") == 0;
-                post |= strcmp(e->method, "POST") == 0;
+                if (matches(e, path, &name, &len) && !is_action(e, method, name, len))
+                        return e;
         }
-        if (get || post)
-                allow = arena_printf(a, "%s%sOPTIONS", get ? "GET, HEAD, " : "", post ? "POST, " : "");
-        return allow;
+        return NULL;
+}
+
+static const struct endpoint *with_method(const char *pattern, const char *method)
+{
+        for (size_t i = 0; i < ENDPOINTS; i++) {
+                if (strcmp(endpoints[i].pattern, pattern) == 0 && strcmp(endpoints[i].method, method) == 0)
+                        return &endpoints[i];
+        }
+        return NULL;
+}
+
+static const char *allow_of(struct arena *a, const char *pattern)
+{
+        return arena_printf(a, "%s%sOPTIONS", with_method(pattern, "GET") ? "GET, HEAD, " : "",
+                            with_method(pattern, "POST") ? "POST, " : "");
 }
 
 const char *endpoint_allow(struct arena *a, const char *path)
 {
-        return allow_of(a, path, "GET");
+        const struct endpoint *e = owner(path, "GET");
+        return e ? allow_of(a, e->pattern) : NULL;
 }
 
 bool endpoint_find(struct arena *a, const char *method, const char *path, struct endpoint_match *out,
@@ -107,19 +120,18 @@ bool endpoint_find(struct arena *a, const char *method, const char *path, struct
 {
         const char *name;
         size_t len;
-        for (size_t i = 0; i < ENDPOINTS; i++) {
-                const struct endpoint *e = &endpoints[i];
-                if (strcmp(e->method, method) != 0 || !matches(e, path, &name, &len))
-                        continue;
-                *out = (struct endpoint_match){.endpoint = e,
+        const struct endpoint *e = owner(path, method), *row = e ? with_method(e->pattern, method) : NULL;
+        if (!e)
+                return err_set(err, a, ERR_NOT_FOUND, NULL, "no such path here");
+        if (row) {
+                matches(row, path, &name, &len);
+                *out = (struct endpoint_match){.endpoint = row,
                                                .name = name ? arena_strndup(a, name, len) : NULL};
                 return true;
         }
-        const char *allow = allow_of(a, path, method);
-        if (!allow)
-                return err_set(err, a, ERR_NOT_FOUND, NULL, "no such path here");
-        err_set(err, a, ERR_METHOD, NULL, "this method is not allowed here; allowed are %s", allow);
-        err->allow = allow;
+        err_set(err, a, ERR_METHOD, NULL, "this method is not allowed here; allowed are %s",
+                allow_of(a, e->pattern));
+        err->allow = allow_of(a, e->pattern);
         return false;
 }
 

@@ -1,6 +1,7 @@
 /* The handlers of model requests: decode, find the model, hand over to the relay. */
 #include <string.h>
 
+#include "dialect/image_check.h"
 #include "gateway/exchange.h"
 
 static bool resolve(struct exchange *x, const char *name, enum model_task task, struct route *route,
@@ -58,7 +59,7 @@ bool handle_chat(struct exchange *x, struct err *err)
 {
         struct chat_request *r = arena_alloc(x->arena, sizeof *r);
         struct route *route = arena_alloc(x->arena, sizeof *route);
-        if (!x->dialect->decode_chat_request(&x->input, r, err))
+        if (!x->dialect->decode_chat_request(&x->input, r, err) || !image_check_request(x->arena, r, err))
                 return false;
         x->answer.format = x->dialect->answer_format(&x->input, r->stream);
         x->answer.stream_usage = r->stream_usage;

@@ -29,6 +29,7 @@ struct fit {
         struct chat_request request; /* the copy to encode */
         struct fit_change changes[FIT_CHANGES_MAX];
         size_t change_count;
+        const char *max_tokens_field; /* openai: the name that the model wants, or NULL */
         bool patchable; /* the client's own bytes can be used: fit_patch_edits() says with which edits */
 };
 

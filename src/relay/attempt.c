@@ -135,8 +135,6 @@ static enum attempt_result attempt_chat_whole(struct attempt *at, const struct w
                 struct str body = {x.body.data ? x.body.data : "", x.body.len};
                 if (at->dialect->decode_chat_reply(call->arena, body, &reply, &at->fault))
                         result = deliver_reply(at, &reply, fast ? body : (struct str){0});
-                else if (at->fault.message)
-                        at->fault.message = scrub_text(call->arena, call->env->config, at->fault.message);
         }
         if (at->run->stop)
                 result = ATTEMPT_OVER;

@@ -93,5 +93,7 @@ enum attempt_result attempt_embed(struct attempt *at, const struct embed_fit *fi
 
 /* Caller-facing text of a provider, cleaned of what looks like a secret (scrub.c). Always a copy. */
 const char *scrub_text(struct arena *a, const struct config *c, const char *text);
+/* The same for all that a fault holds of the provider's words; copies them into the arena. */
+void scrub_fault(struct arena *a, const struct config *c, struct upstream_fault *fault);
 
 #endif

@@ -46,6 +46,20 @@ static enum attempt_result deliver_vectors(struct attempt *at, const struct embe
         return result;
 }
 
+/* Providers that say nothing of usage (gemini-embedding-001): four characters a token. */
+static void estimate_usage(const struct embed_request *r, struct chat_usage *usage)
+{
+        size_t bytes = 0, tokens = 0;
+        if (usage->known)
+                return;
+        for (const struct embed_input *i = r->inputs; i; i = i->next) {
+                bytes += i->text.len + 3;
+                tokens += i->token_count;
+        }
+        *usage =
+                (struct chat_usage){.known = true, .estimated = true, .input = (int64_t)(bytes / 4 + tokens)};
+}
+
 /* One upstream call; the body of the answer is left in x. False: a fault, an error, or the client has left.
  */
 static bool ask(struct attempt *at, const struct wire_request *wire, struct exchange *x)
@@ -73,8 +87,6 @@ static bool ask_batch(struct attempt *at, const struct embed_request *batch, con
         if (ok) {
                 struct str body = {x.body.data ? x.body.data : "", x.body.len};
                 ok = at->dialect->decode_embed_reply(call->arena, body, batch->input_count, part, &at->fault);
-                if (!ok && at->fault.message)
-                        at->fault.message = scrub_text(call->arena, call->env->config, at->fault.message);
         }
 out:
         buf_release(&x.body);
@@ -111,6 +123,8 @@ static enum attempt_result ask_all(struct attempt *at, const struct embed_fit *f
                 struct embed_input *rest = batch.last_input->next;
                 batch.last_input->next = NULL;
                 bool ok = ask_batch(at, &batch, target, &part);
+                if (ok)
+                        estimate_usage(&batch, &part.usage);
                 batch.last_input->next = rest;
                 if (!ok)
                         return at->run->stop || at->err.cause != ERR_NONE ? ATTEMPT_OVER : ATTEMPT_FAILED;

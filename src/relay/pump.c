@@ -10,6 +10,7 @@ struct pump {
         const struct chat_request *request;
         const struct dialect *client; /* the client's dialect */
         bool fast;                    /* raw bytes go through */
+        bool lf_given;                /* the last of them ended in CR, and its LF was added */
         struct sse_parser *sse;
         struct arena *scratch; /* events of one wire event */
         void *decoder, *encoder;
@@ -43,11 +44,7 @@ static void note_error(struct pump *p, const struct chat_event *e)
         p->failed = true;
         at->fault = e->fault ? *e->fault : (struct upstream_fault){.kind = FAULT_IN_BODY};
         /* The scratch arena goes with this event. */
-        at->fault.message =
-                at->fault.message ? scrub_text(call->arena, call->env->config, at->fault.message) : NULL;
-        at->fault.type = arena_strdup(call->arena, at->fault.type);
-        at->fault.code = arena_strdup(call->arena, at->fault.code);
-        at->fault.param = arena_strdup(call->arena, at->fault.param);
+        scrub_fault(call->arena, call->env->config, &at->fault);
 }
 
 static void take_event(struct pump *p, const struct chat_event *e)
@@ -87,6 +84,18 @@ static bool hidden(const struct pump *p, const struct chat_events *events)
         return events->first && events->first == events->last && events->first->type == EVENT_USAGE;
 }
 
+/* An event that ends in CRLF may come apart before its LF: the LF is given at once, and not again with the
+ * next event. */
+static void pass_raw(struct pump *p, struct str raw)
+{
+        if (p->lf_given && raw.len && raw.at[0] == '\n')
+                raw = (struct str){raw.at + 1, raw.len - 1};
+        buf_add_str(&p->pending, raw);
+        p->lf_given = raw.len && raw.at[raw.len - 1] == '\r';
+        if (p->lf_given)
+                buf_addc(&p->pending, '\n');
+}
+
 static bool take_wire_event(struct pump *p, const struct sse_event *wire)
 {
         arena_reset(p->scratch);
@@ -95,7 +104,7 @@ static bool take_wire_event(struct pump *p, const struct sse_event *wire)
         if (!take_events(p, &events))
                 return false;
         if (p->fast && !hidden(p, &events))
-                buf_add_str(&p->pending, wire->raw);
+                pass_raw(p, wire->raw);
         return true;
 }
 
@@ -182,8 +191,6 @@ static void finish_whole_body(struct pump *p)
         struct str body = {p->x.body.data ? p->x.body.data : "", p->x.body.len};
         if (!at->dialect->decode_chat_reply(a, body, &reply, &at->fault)) {
                 p->failed = true;
-                if (at->fault.message)
-                        at->fault.message = scrub_text(a, run_of(p)->call->env->config, at->fault.message);
                 return;
         }
         struct chat_events events = {.arena = a};
@@ -224,7 +231,7 @@ enum attempt_result attempt_chat_stream(struct attempt *at, const struct chat_re
                       .keepalive = pump_keepalive},
                 .request = request,
                 .client = call->dialect,
-                .fast = fast,
+                .fast = fast && call->answer->format == ANSWER_SSE,
                 .sse = sse_new(EVENT_BYTES_MAX),
                 .scratch = arena_new(),
                 .decoder = at->dialect->decoder_new(call->arena, request),

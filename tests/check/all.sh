@@ -44,7 +44,7 @@ for suite in ${SUITES:-gcc clang unit install servers valgrind cases fuzz distch
         say "$suite: $1 ok, $2 not ok, $3 left out ($(($(date +%s) - began)) s)"
         grep -iE '^ *(not )?ok.* # SKIP' "$output" | sed 's/^ *\(not \)*ok[ 0-9-]*/    left out: /' | sort | uniq -c | sort -rn | head -n 20
         if [ "$2" -gt 0 ]; then
-                grep -E -A 30 '^not ok' "$output" | head -n 200
+                awk '/^(not )?ok/ { show = /^not ok/ && !/ # (SKIP|TODO)/ } show' "$output" | head -n 400
                 tail -n 40 "$output.err"
         fi
 done

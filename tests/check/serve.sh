@@ -114,9 +114,11 @@ server.port          = $port
 server.document-root = "$run/htdocs"
 server.upload-dirs   = ( "$run" )
 server.errorlog      = "$run/error.log"
-${user:+server.username  = "$user"
-server.groupname = "$user"}
 include "$prefix/share/tollgate/lighttpd/tollgate.conf"
+END
+[ -z "$user" ] || cat >>"$run/lighttpd.conf" <<END
+server.username  = "$user"
+server.groupname = "$user"
 END
 mkdir "$run/htdocs"
 chmod 755 "$run"
@@ -147,7 +149,7 @@ kill -0 "$server" 2>/dev/null || {
         die "port $port is taken; PORT=8090 ./quickstart takes another"
 }
 
-body='{"messages":[{"role":"user","content":"Hello!"}],"model":"%s"}'
+body='{"model":"%s","messages":[{"role":"user","content":"Hello!"}]}'
 say '' "Tollgate stands at $url/ — Ctrl-C ends it. Try:" ''
 say "curl $url/v1/chat/completions -H 'content-type: application/json' -d '$(printf "$body" echo)'"
 if [ -n "$key" ]; then

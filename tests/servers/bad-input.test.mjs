@@ -61,7 +61,7 @@ eachServer('bad input', {}, (s) => {
                         });
 
                         test('empty, truncated, no JSON', async () => {
-                                for (const body of ['', ' ', '{', d.good.slice(0, -1), d.good.slice(0, 20), `${d.good}x`, `${d.good}${d.good}`, 'hello', '{"a":NaN}', "{'a':1}", '\ufeff{', '{"a":1,}'])
+                                for (const body of ['', ' ', '{', d.good.slice(0, -1), d.good.slice(0, 10), `${d.good}x`, `${d.good}${d.good}`, 'hello', '{"a":NaN}', "{'a':1}", '\ufeff{', '{"a":1,}'])
                                         refused(dialect, await send(d.path, body), 400, JSON.stringify(body.slice(0, 60)));
                         });
 

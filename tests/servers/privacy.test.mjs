@@ -19,7 +19,7 @@ for (const kind of kinds) {
                         folder = configFolder();
                         folder.file('provider.key', `${secret}\n`);
                         server = await startServer(kind, { config: folder.file('tollgate.conf', configText({
-                                settings: 'log = { level = "debug"; file = ""; };',
+                                settings: 'keepalive = 0.4; log = { level = "debug"; file = ""; };',
                                 providers: [`{ name = "far"; dialect = "openai"; base = "${upstream.base}"; key = "file:${folder.folder}/provider.key"; }`],
                                 models: [model('far', [['far', 'some-model']], ['chat'])],
                                 accounts: [`{ name = "tester"; models = ["*"]; keys = ( ${key.row} ); }`],

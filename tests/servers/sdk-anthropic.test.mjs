@@ -66,6 +66,7 @@ eachServer('anthropic SDK', {}, (s) => {
                                 assert.equal(list[0].event, 'message_start');
                                 assert.deepEqual(list.slice(-2).map((e) => e.event), ['message_delta', 'message_stop']);
                                 let open = null, next = 0;
+                                const told = list.filter((e) => e.event === 'content_block_start').map((e) => e.json.content_block.type);
                                 for (const { json } of list) {
                                         if (json.type === 'content_block_start') {
                                                 assert.equal(open, null, 'one block at a time');
@@ -77,7 +78,9 @@ eachServer('anthropic SDK', {}, (s) => {
                                         if (json.type === 'content_block_stop')
                                                 open = null;
                                 }
-                                assert.equal(next, 3);
+                                /* Signatures of another provider may travel in blocks of their own. */
+                                assert.deepEqual(told.filter((t) => !/thinking/.test(t)), ['text', 'tool_use', 'tool_use']);
+                                assert.equal(next, told.length);
                                 assert.equal(list.at(-2).json.delta.stop_reason, 'tool_use');
                         }
                 });
@@ -130,7 +133,7 @@ eachServer('anthropic SDK', {}, (s) => {
                 test('errors have the shape that anthropic has', async () => {
                         for (const [body, word] of [
                                 [{ model: 'gpt', messages }, /max_tokens/], [{ model: 'claude', max_tokens: 5 }, /messages/],
-                                [{ model: 'claude', max_tokens: 5, messages: [{ role: 'user', content: [{ type: 'hologram' }] }] }, /messages\[?\.?0/],
+                                [{ model: 'gpt', max_tokens: 5, messages: [{ role: 'user', content: [{ type: 'hologram' }] }] }, /messages\[?\.?0/],
                         ]) {
                                 const r = await call(s, '/v1/messages', { body });
                                 assert.equal(r.status, 400, JSON.stringify(body));

@@ -24,7 +24,7 @@ export const views = {
                 signatures: [], n: b.n, effort: b.reasoning_effort,
         }),
         anthropic: (b) => ({
-                system: text(content(b.system)) || b.messages.filter((m) => m.role === 'system').map((m) => text(content(m.content))).join('\n'),
+                system: [text(content(b.system)), ...b.messages.filter((m) => m.role === 'system').map((m) => text(content(m.content)))].filter(Boolean).join('\n'),
                 user: b.messages.filter((m) => m.role === 'user').map((m) => text(content(m.content))).join('\n'),
                 images: b.messages.flatMap((m) => content(m.content)).filter((p) => p.type === 'image')
                         .map((p) => (p.source.url ? { url: p.source.url } : { type: p.source.media_type, data: p.source.data })),

@@ -124,6 +124,13 @@ static inline struct str dump_copy(struct arena *a, struct str s)
         return s.at ? arena_str(a, s.at, s.len) : s;
 }
 
+static inline json_object *dump_copy_json(struct arena *a, json_object *node)
+{
+        struct err ignored = {0};
+        const char *text = node ? json_object_to_json_string_ext(node, DUMP_JSON) : NULL;
+        return text ? json_parse(a, text, strlen(text), JSON_FROM_PROVIDER, &ignored) : NULL;
+}
+
 static inline void dump_start_block(struct dump_stream *s, const struct chat_event *e)
 {
         struct chat_choice *c = dump_choice(s, e->choice);
@@ -142,12 +149,8 @@ static inline void dump_start_block(struct dump_stream *s, const struct chat_eve
         b->source = from->source;
         b->source.data = dump_copy(s->arena, from->source.data);
         b->source.media_type = arena_strdup(s->arena, from->source.media_type);
-        if (from->raw) {
-                struct err ignored = {0};
-                const char *text = json_object_to_json_string_ext(from->raw, JSON_C_TO_STRING_PLAIN);
-                b->raw = json_parse(s->arena, text, strlen(text), JSON_FROM_PROVIDER, &ignored);
-                b->raw_dialect = from->raw_dialect;
-        }
+        b->raw = dump_copy_json(s->arena, from->raw);
+        b->raw_dialect = from->raw_dialect;
 }
 
 static inline void dump_delta(struct dump_stream *s, const struct chat_event *e)
@@ -170,6 +173,7 @@ static inline void dump_delta(struct dump_stream *s, const struct chat_event *e)
                 c->url = arena_strdup(s->arena, c->url);
                 c->title = arena_strdup(s->arena, c->title);
                 c->cited_text = dump_copy(s->arena, c->cited_text);
+                c->raw = dump_copy_json(s->arena, c->raw);
                 while (*at)
                         at = &(*at)->next;
                 *at = c;
@@ -197,6 +201,7 @@ static inline void dump_event(struct dump_stream *s, const struct chat_event *e)
                 c->finish = e->finish;
                 c->finish_raw = arena_strdup(s->arena, e->finish_raw);
                 c->stop_sequence = arena_strdup(s->arena, e->stop_sequence);
+                c->stop_details = dump_copy_json(s->arena, e->stop_details);
                 break;
         case EVENT_END: s->ended = true; break;
         case EVENT_ERROR:

@@ -342,7 +342,7 @@ static const struct {
         {"{" USER "," TOOLS ",\"tool_choice\":\"auto\",\"function_call\":\"auto\"}", "function_call",
          "together with"},
         {"{\"model\":3," USER "}", "model", "expected a string"},
-        {"{\"model\":\"a\\u0000b\"," USER "}", "model", "NUL"},
+        {"{\"model\":\"a\\u0000b\"," USER "}", NULL, "NUL character"},
 };
 
 static void faults_name_their_path(void **state)

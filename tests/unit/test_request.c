@@ -282,6 +282,7 @@ static void endpoints(void **state)
                 {"POST", "/v1beta/models/m:generateContent", 0, "m", NULL, DIALECT_GEMINI},
                 {"POST", "/v1beta/models/p/m:embedContent", 0, "p/m", NULL, DIALECT_GEMINI},
                 {"POST", "/v1beta/models/m:nothing", 404, NULL, NULL, DIALECT_GEMINI},
+                {"GET", "/v1beta/models/m:generateContent", 405, NULL, "POST, OPTIONS", DIALECT_GEMINI},
                 {"POST", "/v1beta/models/:generateContent", 404, NULL, NULL, DIALECT_GEMINI},
                 {"POST", "/v1beta/models/m", 405, NULL, "GET, HEAD, OPTIONS", DIALECT_GEMINI},
                 {"GET", "/v1beta/models/m:x", 0, "m:x", NULL, DIALECT_GEMINI},

@@ -330,7 +330,7 @@ export const openai = {
         name: 'openai',
         key: (headers) => /^Bearer (.+)$/.exec(headers.authorization ?? '')?.[1],
         authHeaders: ['authorization'],
-        headers: ['openai-organization', 'openai-project'],
+        headers: ['x-client-request-id'],
         route: (path) => ({ '/v1/chat/completions': { kind: 'chat' }, '/v1/embeddings': { kind: 'embed' } })[path],
         model: (route, body) => body?.model,
         streams: (route, body) => body?.stream === true,

@@ -182,11 +182,13 @@ export const startFake = async ({ lax = false, host = '127.0.0.1', port = 0 } = 
                 res.end();
         };
 
+        // What went before is read on its own: an error in the same bytes may well be acted on first.
+        const pause = 80;
         const faults = {
-                cut: (record, res) => sleep(20).then(() => res.destroy()),
+                cut: (record, res) => sleep(pause).then(() => res.destroy()),
                 stall: () => {},
-                errorEvent: (record, res, script) => res.end(record.provider.errorFrame(script.message ?? 'Overloaded')),
-                malformed: (record, res) => res.end(record.provider.malformedFrame),
+                errorEvent: (record, res, script) => sleep(pause).then(() => res.end(record.provider.errorFrame(script.message ?? 'Overloaded'))),
+                malformed: (record, res) => sleep(pause).then(() => res.end(record.provider.malformedFrame)),
         };
 
         const sendBody = (record, res, status, headers, body, script) => {

@@ -1,0 +1,166 @@
+/* What reaches into the provider's account, price or network needs the account's permission (SECURITY item
+ * 6). */
+#include <string.h>
+
+#include "base/text.h"
+#include "policy/fit_steps.h"
+
+static bool allowed(const struct fitting *f, const char *permission)
+{
+        if (!f->account)
+                return true;
+        for (size_t i = 0; i < f->account->allow_count; i++) {
+                if (strcmp(f->account->allow[i], permission) == 0)
+                        return true;
+        }
+        return false;
+}
+
+static bool refuse(struct fitting *f, const struct config_guard *g, const char *field)
+{
+        return fit_refuse(f, ERR_FORBIDDEN, field, "this account may not use it (it needs \"%s\")", g->needs);
+}
+
+/* ---- references to files ---- */
+
+static const char *find_file(const struct chat_block *blocks)
+{
+        for (const struct chat_block *b = blocks; b; b = b->next) {
+                bool uploaded = b->type == BLOCK_OTHER && json_object_is_type(b->raw, json_type_object) &&
+                                json_object_object_get_ex(b->raw, "file_id", NULL);
+                const char *inner = b->content ? find_file(b->content) : NULL;
+                if (b->source.kind == SOURCE_FILE_ID || uploaded)
+                        return b->path ? b->path : "file_id";
+                if (inner)
+                        return inner;
+        }
+        return NULL;
+}
+
+/* Content can't be left out: a file that may not be used is always refused. */
+static bool guard_files(struct fitting *f, const struct config_guard *g)
+{
+        for (const struct chat_message *m = f->request->messages; m; m = m->next) {
+                const char *path = find_file(m->blocks);
+                if (path)
+                        return refuse(f, g, path);
+        }
+        return true;
+}
+
+/* ---- tools that run at the provider ---- */
+
+static bool tool_matches(const struct chat_tool *t, const char *glob)
+{
+        return t->raw && t->raw_type && text_glob(glob, t->raw_type, NULL);
+}
+
+static bool guard_tools(struct fitting *f, const struct config_guard *g, const char *glob)
+{
+        struct chat_request *r = f->request;
+        struct chat_request kept = {0};
+        bool any = false;
+        for (const struct chat_tool *t = r->tools; t; t = t->next) {
+                if (!tool_matches(t, glob)) {
+                        struct chat_tool *copy = chat_add_tool(f->arena, &kept);
+                        *copy = *t;
+                        copy->next = NULL;
+                        continue;
+                }
+                if (g->refuse)
+                        return refuse(f, g, t->path ? t->path : fit_field_name(f, FIELD_TOOLS));
+                any = true;
+        }
+        if (!any)
+                return true;
+        r->tools = kept.tools;
+        r->last_tool = kept.last_tool;
+        if (!r->tools)
+                r->tool_choice = TOOL_CHOICE_UNSET;
+        fit_note(f, FIELD_TOOLS, false, false);
+        return true;
+}
+
+/* ---- members and headers ---- */
+
+static enum chat_field field_of(const struct fitting *f, const char *name)
+{
+        const struct dialect *d = dialect_by_id(f->from);
+        for (int field = 0; d && field < CHAT_FIELDS; field++) {
+                for (int i = 0; i < 4 && d->fields[field].names[i]; i++) {
+                        if (strcmp(d->fields[field].names[i], name) == 0)
+                                return (enum chat_field)field;
+                }
+        }
+        return CHAT_FIELDS;
+}
+
+/* The list without the one; the request's own list is not touched. */
+static struct chat_extra *without(struct arena *a, const struct chat_extra *list, const char *name)
+{
+        struct chat_extra *kept = NULL, **end = &kept;
+        for (; list; list = list->next) {
+                if (strcmp(list->name, name) == 0)
+                        continue;
+                *end = arena_alloc(a, sizeof **end);
+                **end = *list;
+                (*end)->next = NULL;
+                end = &(*end)->next;
+        }
+        return kept;
+}
+
+static bool guard_extra(struct fitting *f, const struct config_guard *g, bool *found)
+{
+        for (const struct chat_extra *e = f->request->extras; e; e = e->next) {
+                if (strcmp(e->name, g->field) != 0)
+                        continue;
+                *found = true;
+                if (g->refuse)
+                        return refuse(f, g, g->field);
+                fit_note_extra(f, g->field);
+                f->request->extras = without(f->arena, f->request->extras, g->field);
+                return true;
+        }
+        return true;
+}
+
+static bool guard_member(struct fitting *f, const struct config_guard *g)
+{
+        bool found = false;
+        if (!guard_extra(f, g, &found) || found)
+                return f->fit->fits;
+        enum chat_field field = field_of(f, g->field);
+        if (field == CHAT_FIELDS || !fit_has_field(f->request, field))
+                return true;
+        if (g->refuse)
+                return refuse(f, g, g->field);
+        fit_clear_field(f->request, field);
+        fit_note(f, field, true, true);
+        return true;
+}
+
+static bool guard_one(struct fitting *f, const struct config_guard *g)
+{
+        static const char tool[] = "tool:";
+        if (strncmp(g->field, tool, sizeof tool - 1) == 0)
+                return guard_tools(f, g, g->field + sizeof tool - 1);
+        if (strcmp(g->field, "file_id") == 0 || strcmp(g->field, "fileData") == 0)
+                return guard_files(f, g);
+        return guard_member(f, g);
+}
+
+bool fit_guards(struct fitting *f)
+{
+        /* The plain dialect takes openai's messages. */
+        const char *client = f->from == DIALECT_PLAIN ? "openai" : NULL;
+        const struct dialect *d = dialect_by_id(f->from);
+        for (size_t i = 0; i < f->config->guard_count; i++) {
+                const struct config_guard *g = &f->config->guards[i];
+                bool concerns = (d && strcmp(g->dialect, d->name) == 0) ||
+                                (client && strcmp(g->dialect, client) == 0);
+                if (concerns && !allowed(f, g->needs) && !guard_one(f, g))
+                        return false;
+        }
+        return true;
+}
