@@ -54,6 +54,8 @@ bool anthropic_write_turns(struct arena *a, struct json_writer *w, const struct 
                            const struct model_caps *caps, struct err *err);
 /* The members that other_members() kept, into the object that is open. */
 void anthropic_write_members(struct json_writer *w, json_object *members);
+/* A schema of another dialect, as far as output_config.format takes it (anthropic_schema.c). */
+void anthropic_write_schema(struct json_writer *w, json_object *schema);
 bool anthropic_is_leading_system(const struct chat_request *r, const struct chat_message *m);
 
 /* ---- answers of providers (anthropic_reply.c, anthropic_events.c, anthropic_fault.c) ---- */

@@ -7,6 +7,8 @@
 
 #define JSON_HINT "Answer with one valid JSON object and nothing else: no explanation and no code fence."
 
+enum { PAST_TOOLS_MAX = 128 };
+
 struct call {
         struct arena *arena;
         struct json_writer w;
@@ -89,6 +91,15 @@ static bool tool_allowed(const struct chat_request *r, const struct chat_tool *t
         return false;
 }
 
+static bool offers_tools(const struct chat_request *r)
+{
+        for (const struct chat_tool *t = r->tools; t; t = t->next) {
+                if (tool_allowed(r, t))
+                        return true;
+        }
+        return false;
+}
+
 /* The vendor wants an object schema that says so. */
 static void write_schema(struct call *c, json_object *schema)
 {
@@ -142,6 +153,35 @@ static void write_answer_tool(struct call *c)
         jw_end(&c->w);
 }
 
+/*
+ * A conversation that holds calls must define tools, also where the caller offers none any more: those it
+ * called, and no choice of them.
+ */
+static void write_past_tools(struct call *c)
+{
+        const char *seen[PAST_TOOLS_MAX];
+        size_t count = 0, i;
+        for (const struct chat_message *m = c->request->messages; m; m = m->next) {
+                for (const struct chat_block *b = m->blocks; b; b = b->next) {
+                        if (b->type != BLOCK_TOOL_CALL || !b->name || count == PAST_TOOLS_MAX)
+                                continue;
+                        for (i = 0; i < count && strcmp(seen[i], b->name) != 0; i++)
+                                ;
+                        if (i == count)
+                                seen[count++] = b->name;
+                }
+        }
+        if (!count)
+                return;
+        jw_key_array(&c->w, "tools");
+        for (i = 0; i < count; i++)
+                write_tool(c, &(struct chat_tool){.name = seen[i]});
+        jw_end(&c->w);
+        jw_key_object(&c->w, "tool_choice");
+        jw_key_string(&c->w, "type", "none");
+        jw_end(&c->w);
+}
+
 static bool write_tools(struct call *c)
 {
         size_t count = 0;
@@ -152,8 +192,11 @@ static bool write_tools(struct call *c)
                                        t->raw_type ? t->raw_type : "unknown");
                 count += tool_allowed(c->request, t);
         }
-        if (!count && !c->answer_tool)
+        if (!count && !c->answer_tool) {
+                if (c->request->from != DIALECT_ANTHROPIC)
+                        write_past_tools(c);
                 return true;
+        }
         jw_key_array(&c->w, "tools");
         for (const struct chat_tool *t = c->request->tools; t; t = t->next) {
                 if (tool_allowed(c->request, t))
@@ -174,7 +217,7 @@ static void write_tool_choice(struct call *c)
         const struct chat_request *r = c->request;
         enum tool_choice choice = r->tool_choice;
         const char *name = r->tool_choice_name;
-        if (!r->tools && !c->answer_tool)
+        if (!offers_tools(r) && !c->answer_tool)
                 return;
         if (c->answer_tool) {
                 /* With tools of the caller's own the model chooses: one of them, or the answer. */
@@ -243,7 +286,11 @@ static void write_output_config(struct call *c)
         if (format) {
                 jw_key_object(&c->w, "format");
                 jw_key_string(&c->w, "type", "json_schema");
-                jw_key_node(&c->w, "schema", r->schema);
+                jw_key(&c->w, "schema");
+                if (r->from == DIALECT_ANTHROPIC)
+                        jw_node(&c->w, r->schema);
+                else
+                        anthropic_write_schema(&c->w, r->schema);
                 jw_end(&c->w);
         }
         write_nested_extras(c, "output_config");

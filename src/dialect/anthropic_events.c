@@ -296,7 +296,7 @@ void anthropic_decode_event(void *decoder, const struct sse_event *event, struct
 {
         struct decoder *d = decoder;
         struct err err = {0};
-        if (d->ended)
+        if (d->ended || str_is(event->data, "[DONE]")) /* gateways of another dialect end so */
                 return;
         json_object *root = json_parse(out->arena, event->data.at, event->data.len, JSON_FROM_PROVIDER, &err);
         if (!json_object_is_type(root, json_type_object)) {

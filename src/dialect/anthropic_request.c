@@ -115,7 +115,7 @@ static bool read_messages(struct anthropic_reader *r, json_object *root)
         for (size_t i = 0; i < count; i++) {
                 const struct json_path at = {.up = &messages, .index = i};
                 json_object *node = json_object_array_get_idx(list, i);
-                enum chat_role role;
+                enum chat_role role = CHAT_USER;
                 if (!json_object_is_type(node, json_type_object))
                         return json_fail(&r->json, &at, NULL, "expected an object, got %s",
                                          json_type_text(node));

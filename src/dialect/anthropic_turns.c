@@ -344,6 +344,18 @@ static bool write_turn(struct turns *t, const struct chat_message *m, const stru
         return true;
 }
 
+/* The vendor wants the user to speak first. */
+static void write_opening(struct turns *t)
+{
+        static const struct chat_block opening = {.type = BLOCK_TEXT};
+        jw_object(t->w);
+        jw_key_string(t->w, "role", "user");
+        jw_key_array(t->w, "content");
+        write_text(t, &opening, str_of("(The conversation begins.)"));
+        jw_end(t->w);
+        jw_end(t->w);
+}
+
 bool anthropic_write_turns(struct arena *a, struct json_writer *w, const struct chat_request *r,
                            const struct model_caps *caps, struct err *err)
 {
@@ -355,6 +367,8 @@ bool anthropic_write_turns(struct arena *a, struct json_writer *w, const struct 
                         m = m->next;
         }
         jw_array(w);
+        if (m && m->role == CHAT_ASSISTANT && r->from != DIALECT_ANTHROPIC)
+                write_opening(&t);
         for (; m; m = end) {
                 enum side side = side_of(&t, m);
                 for (end = m->next; end && side_of(&t, end) == side; end = end->next)

@@ -45,10 +45,16 @@ enum effort effort_nearest(unsigned efforts, enum effort wanted)
         return EFFORT_UNSET;
 }
 
-static bool has_block(const struct chat_message *m, enum chat_block_type type)
+static bool is_blank_text(const struct chat_block *b)
+{
+        return b->type == BLOCK_TEXT && (!b->text.at || strspn(b->text.at, " \t\r\n") >= b->text.len);
+}
+
+/* The user says something of his own: a new turn of the conversation, not a step of a loop. */
+static bool speaks(const struct chat_message *m)
 {
         for (const struct chat_block *b = m->blocks; b; b = b->next) {
-                if (b->type == type)
+                if (b->type != BLOCK_TOOL_RESULT && !is_blank_text(b))
                         return true;
         }
         return false;
@@ -56,21 +62,45 @@ static bool has_block(const struct chat_message *m, enum chat_block_type type)
 
 bool chat_loop_lacks_thinking(const struct chat_request *r, enum dialect_id vendor)
 {
-        const struct chat_message *turn = NULL; /* first message of the last run of assistant messages */
-        const struct chat_message *before = NULL;
-        bool results = false;
-        for (const struct chat_message *m = r->messages; m; before = m, m = m->next) {
-                if (m->role == CHAT_ASSISTANT && (!before || before->role != CHAT_ASSISTANT)) {
-                        turn = m;
-                        results = false;
-                } else if (m->role == CHAT_USER) {
-                        results |= has_block(m, BLOCK_TOOL_RESULT);
+        bool lacks = false, in_turn = false, begins_with_thought = false;
+        for (const struct chat_message *m = r->messages; m; m = m->next) {
+                if (m->role == CHAT_USER && speaks(m))
+                        lacks = false;
+                if (m->role != CHAT_ASSISTANT) {
+                        in_turn = false;
+                        continue;
+                }
+                for (const struct chat_block *b = m->blocks; b; b = b->next) {
+                        if (is_blank_text(b))
+                                continue;
+                        if (!in_turn)
+                                begins_with_thought = b->type == BLOCK_THINKING &&
+                                                      b->signature_from == vendor && b->signature.len;
+                        in_turn = true;
+                        lacks |= b->type == BLOCK_TOOL_CALL && !begins_with_thought;
                 }
         }
-        if (!turn || !results)
-                return false;
-        const struct chat_block *first = turn->blocks;
-        return !first || first->type != BLOCK_THINKING || first->signature_from != vendor || !first->signature.len;
+        return lacks;
+}
+
+enum effort effort_of_budget(int64_t budget_tokens)
+{
+        if (budget_tokens <= 0)
+                return EFFORT_UNSET;
+        return budget_tokens <= 2048    ? EFFORT_LOW
+               : budget_tokens <= 8192  ? EFFORT_MEDIUM
+               : budget_tokens <= 24576 ? EFFORT_HIGH
+                                        : EFFORT_XHIGH;
+}
+
+bool reasoning_wants_off(const struct chat_reasoning *t)
+{
+        return t->mode == THINKING_OFF || (t->mode == THINKING_UNSET && t->effort == EFFORT_NONE);
+}
+
+bool reasoning_wants_thought(const struct chat_reasoning *t)
+{
+        return !reasoning_wants_off(t) && (t->mode != THINKING_UNSET || t->effort > EFFORT_NONE);
 }
 
 struct chat_message *chat_add_message(struct arena *a, struct chat_request *r, enum chat_role role)

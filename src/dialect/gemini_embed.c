@@ -262,24 +262,89 @@ static bool malformed(struct upstream_fault *fault, const char *why)
         return false;
 }
 
-static bool read_vector(struct arena *a, json_object *embedding, struct embed_vector *out)
+/*
+ * A hundred vectors are hundreds of thousands of numbers, more than a tree may have nodes: they are read from
+ * the text, and the number of the vector stands in their place in what is parsed.
+ */
+struct vectors {
+        struct arena *arena;
+        struct embed_vector *list;
+        size_t count, max;
+};
+
+static const char *skip_space(const char *at, const char *end)
 {
-        json_object *values = json_peek_array(embedding, "values");
-        size_t count = values ? json_object_array_length(values) : 0;
-        if (count == 0 || count > VALUES_MAX)
-                return false;
-        float *to = arena_alloc(a, count * sizeof *to);
-        for (size_t i = 0; i < count; i++) {
-                json_object *value = json_object_array_get_idx(values, i);
-                if (!json_object_is_type(value, json_type_double) &&
-                    !json_object_is_type(value, json_type_int))
-                        return false;
-                to[i] = (float)json_object_get_double(value);
-                if (!isfinite(to[i]))
-                        return false;
+        while (at < end && (*at == ' ' || *at == '\t' || *at == '\n' || *at == '\r'))
+                at++;
+        return at;
+}
+
+/* The end of a string that starts at the quote, after its own quote; end: there is none. */
+static const char *string_end(const char *at, const char *end)
+{
+        for (at++; at < end && *at != '"'; at++) {
+                if (*at == '\\')
+                        at++;
         }
-        *out = (struct embed_vector){to, count};
-        return true;
+        return at < end ? at + 1 : end;
+}
+
+/* One number; NULL: none, or one that no float holds. */
+static const char *take_float(const char *at, const char *end, float *out)
+{
+        char text[64], *stop;
+        size_t len = 0;
+        at = skip_space(at, end);
+        while (at < end && len + 1 < sizeof text && *at && strchr("+-.0123456789eE", *at))
+                text[len++] = *at++;
+        text[len] = '\0';
+        *out = strtof(text, &stop);
+        return len && !*stop && isfinite(*out) ? skip_space(at, end) : NULL;
+}
+
+/* The numbers between brackets, from after the first; NULL: not only numbers, or too many. */
+static const char *take_vector(struct vectors *v, const char *at, const char *end)
+{
+        size_t room = 1, count = 0;
+        const char *close = memchr(at, ']', (size_t)(end - at));
+        for (const char *c = at; close && c < close; c++)
+                room += *c == ',';
+        if (!close || room > VALUES_MAX || v->count == v->max)
+                return NULL;
+        float *values = arena_alloc(v->arena, room * sizeof *values);
+        do {
+                at = take_float(at, close, &values[count++]);
+        } while (at && at < close && *at == ',' && count < room && (at++, true));
+        if (!at || at != close)
+                return NULL;
+        v->list[v->count++] = (struct embed_vector){values, count};
+        return close + 1;
+}
+
+/* False: a vector that is none. */
+static bool lift_vectors(struct vectors *v, struct str body, struct buf *rest)
+{
+        static const char key[] = "\"values\"";
+        const char *at = body.at, *end = body.at + body.len;
+        while (at < end) {
+                const char *quote = memchr(at, '"', (size_t)(end - at));
+                const char *after = quote ? string_end(quote, end) : end;
+                buf_add(rest, at, (size_t)(after - at));
+                at = after;
+                if (!quote || (size_t)(after - quote) != sizeof key - 1 ||
+                    memcmp(quote, key, sizeof key - 1) != 0)
+                        continue;
+                const char *next = skip_space(at, end);
+                next = next < end && *next == ':' ? skip_space(next + 1, end) : end;
+                const char *first = next < end && *next == '[' ? skip_space(next + 1, end) : end;
+                if (first >= end || !strchr("-0123456789", *first) || !*first)
+                        continue;
+                at = take_vector(v, first, end);
+                if (!at)
+                        return false;
+                buf_addf(rest, ":%zu", v->count - 1);
+        }
+        return !rest->failed;
 }
 
 /* Vertex AI's older models answer with predictions, and count tokens in each. */
@@ -304,30 +369,50 @@ static void read_usage(json_object *root, struct chat_usage *usage)
                 *usage = gemini_usage_canonical(&u);
 }
 
-bool gemini_decode_embed_reply(struct arena *a, struct str body, size_t expected, struct embed_reply *out,
-                               struct upstream_fault *fault)
+static bool read_tree(json_object *root, size_t expected, const struct vectors *v, struct embed_reply *out,
+                      struct upstream_fault *fault)
 {
-        struct err err = {0};
-        json_object *root = json_parse(a, body.at ? body.at : "", body.len, JSON_FROM_PROVIDER, &err);
-        json_object *error = root ? gemini_error_of(root) : NULL;
-        if (!root)
-                return malformed(fault, err.message);
+        json_object *error = gemini_error_of(root), *list = json_peek_array(root, "embeddings");
         if (error) {
-                gemini_error_read(a, 0, error, FAULT_IN_BODY, fault);
+                gemini_error_read(v->arena, 0, error, FAULT_IN_BODY, fault);
                 return false;
         }
-        json_object *list = json_peek_array(root, "embeddings");
         if (!list)
                 list = json_peek_array(root, "predictions");
         size_t count = list ? json_object_array_length(list) : json_peek_object(root, "embedding") ? 1 : 0;
-        if (count != expected || count > VECTORS_MAX)
-                return malformed(fault, arena_printf(a, "%zu vectors for %zu inputs", count, expected));
-        out->vectors = arena_alloc(a, (count + 1) * sizeof *out->vectors);
+        if (count != expected)
+                return malformed(fault,
+                                 arena_printf(v->arena, "%zu vectors for %zu inputs", count, expected));
+        out->vectors = arena_alloc(v->arena, (count + 1) * sizeof *out->vectors);
         for (size_t i = 0; i < count; i++) {
-                if (!read_vector(a, vector_at(root, list, i, &out->usage), &out->vectors[i]))
+                json_object *number = json_peek(vector_at(root, list, i, &out->usage), "values");
+                int64_t at = json_object_is_type(number, json_type_int) ? json_object_get_int64(number) : -1;
+                if (at < 0 || (uint64_t)at >= v->count)
                         return malformed(fault, "a vector without values");
+                out->vectors[i] = v->list[at];
         }
         out->vector_count = count;
         read_usage(root, &out->usage);
         return true;
+}
+
+bool gemini_decode_embed_reply(struct arena *a, struct str body, size_t expected, struct embed_reply *out,
+                               struct upstream_fault *fault)
+{
+        struct vectors v = {.arena = a, .max = expected};
+        struct err err = {0};
+        struct buf rest;
+        bool ok = false;
+        if (expected > VECTORS_MAX)
+                return malformed(fault, "more vectors than can be");
+        v.list = arena_alloc(a, (expected + 1) * sizeof *v.list);
+        buf_init(&rest, body.len + expected * 24 + 1);
+        if (!body.len || !lift_vectors(&v, body, &rest)) {
+                malformed(fault, "a vector that is none, or more than were asked for");
+        } else {
+                json_object *root = json_parse(a, rest.data, rest.len, JSON_FROM_PROVIDER, &err);
+                ok = root ? read_tree(root, expected, &v, out, fault) : malformed(fault, err.message);
+        }
+        buf_release(&rest);
+        return ok;
 }

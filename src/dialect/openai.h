@@ -42,6 +42,8 @@ struct openai_thoughts {
         enum dialect_id next_text_from, next_call_from;
 };
 void openai_read_thoughts(struct arena *a, json_object *message, struct openai_thoughts *out);
+/* Puts what stood apart onto the first text and the first call without one. */
+void openai_sign_next(const struct openai_thoughts *thoughts, struct chat_block *blocks);
 /* Signature of a call: extra_content.google.thought_signature. */
 void openai_read_call_signature(struct arena *a, json_object *call, struct chat_block *b);
 
@@ -60,7 +62,8 @@ const char *openai_answer_id(const struct answer_context *c, const char *provide
 const char *openai_finish_word(enum chat_finish finish);
 void openai_write_usage(struct json_writer *w, const struct chat_usage *u);
 void openai_write_error(struct json_writer *w, const struct err *e);
-/* One entry of reasoning_details; the signature is wrapped where it is another vendor's. */
+/* One entry of reasoning_details; the signature is wrapped where it is another vendor's. An absent text or
+ * signature is left out: pieces of a stream. */
 void openai_write_thought(struct json_writer *w, struct arena *a, const struct chat_block *b, struct str text,
                           struct str signature, int64_t index);
 /* An entry that carries the signature of a text (gemini). */

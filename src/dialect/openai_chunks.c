@@ -5,8 +5,10 @@ enum { THOUGHT_MAX = 16 * 1024 * 1024, BLOCKS_MAX = 65536 };
 
 struct sent_block {
         struct chat_block start;
-        int64_t call;       /* running number of the call within its choice */
-        int64_t offset;     /* characters of text before a text block */
+        int64_t call;   /* running number of the call within its choice */
+        int64_t detail; /* index in reasoning_details of a thought that is told in pieces there; -1: it is not
+                         */
+        int64_t offset; /* characters of text before a text block */
         int64_t characters; /* of a text block */
         bool has_arguments, has_signature, is_custom, open;
         struct buf held; /* of a thought, or of a custom call's arguments: they are told whole */
@@ -231,6 +233,30 @@ static void send_media(struct encoder *e, const struct sent_choice *choice, cons
         close_delta(e, &w, NULL, NULL);
 }
 
+/*
+ * Anthropic signs its thoughts, and wants the very text back: as OpenRouter does, each piece stands in
+ * reasoning_details too, for clients that bring those back. Who may sign, but seldom does, is told whole at
+ * the end.
+ */
+static bool is_told_in_pieces(const struct chat_block *start)
+{
+        return start->type == BLOCK_THINKING && !start->redacted &&
+               start->signature_from == DIALECT_ANTHROPIC;
+}
+
+static void send_thought(struct encoder *e, const struct sent_choice *choice, const struct sent_block *b,
+                         struct str text, struct str signature, struct buf *out)
+{
+        struct json_writer w;
+        open_delta(e, &w, out, choice);
+        if (text.len)
+                jw_key_str(&w, "reasoning_content", text);
+        jw_key_array(&w, "reasoning_details");
+        openai_write_thought(&w, e->c->arena, &b->start, text, signature, b->detail);
+        jw_end(&w);
+        close_delta(e, &w, NULL, NULL);
+}
+
 static void start_block(struct encoder *e, struct sent_choice *choice, const struct chat_event *event,
                         struct buf *out)
 {
@@ -241,6 +267,7 @@ static void start_block(struct encoder *e, struct sent_choice *choice, const str
         b->open = true;
         b->start = event->block_start;
         b->offset = choice->characters;
+        b->detail = is_told_in_pieces(&b->start) ? choice->details++ : -1;
         buf_add_str(&b->signature, event->block_start.signature);
         if (b->start.type == BLOCK_TOOL_CALL)
                 start_call(e, choice, b, out);
@@ -265,6 +292,10 @@ static void send_delta_text(struct encoder *e, struct sent_choice *choice, struc
                 choice->characters += openai_characters(text);
                 break;
         case BLOCK_THINKING:
+                if (b->detail >= 0) {
+                        send_thought(e, choice, b, text, (struct str){0}, out);
+                        break;
+                }
                 send_text(e, out, choice, "reasoning_content", text);
                 buf_add_str(&b->held, text);
                 break;
@@ -345,6 +376,8 @@ static void stop_block(struct encoder *e, struct sent_choice *choice, int64_t in
         b->open = false;
         if (b->start.type == BLOCK_TOOL_CALL) {
                 stop_call(e, choice, b, out);
+        } else if (b->signature.len && b->detail >= 0) {
+                send_thought(e, choice, b, (struct str){0}, contents(&b->signature), out);
         } else if (b->signature.len && (b->start.type == BLOCK_THINKING || b->start.type == BLOCK_TEXT)) {
                 open_delta(e, &w, out, choice);
                 jw_key_array(&w, "reasoning_details");

@@ -323,24 +323,6 @@ static void decode_function_call(struct reading *m, json_object *message, const 
         remember_call(m, b->id, b->name);
 }
 
-static void sign_next(const struct openai_thoughts *thoughts, struct chat_block *blocks)
-{
-        bool text = thoughts->next_text.len > 0, call = thoughts->next_call.len > 0;
-        for (struct chat_block *b = blocks; b; b = b->next) {
-                if (text && b->type == BLOCK_TEXT) {
-                        b->signature = thoughts->next_text;
-                        b->signature_from = thoughts->next_text_from;
-                        text = false;
-                } else if (call && b->type == BLOCK_TOOL_CALL) {
-                        if (!b->signature.at) {
-                                b->signature = thoughts->next_call;
-                                b->signature_from = thoughts->next_call_from;
-                        }
-                        call = false;
-                }
-        }
-}
-
 static void decode_assistant(struct reading *m, json_object *message, const struct json_path *at,
                              struct chat_message *to)
 {
@@ -373,7 +355,7 @@ static void decode_assistant(struct reading *m, json_object *message, const stru
         bool called = to->last_block != last;
         if (!any && !called)
                 json_fail(m->r, at, "content", "is required where there are no tool_calls");
-        sign_next(&thoughts, to->blocks);
+        openai_sign_next(&thoughts, to->blocks);
 }
 
 /* ---- results of tools ---- */

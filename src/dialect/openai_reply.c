@@ -259,6 +259,7 @@ static void read_message(struct arena *a, struct chat_choice *c, json_object *me
         add_text(a, c, BLOCK_REFUSAL, json_peek_str(message, "refusal"));
         read_calls(a, c, message, reply_id);
         read_annotations(a, c, message);
+        openai_sign_next(&thoughts, c->blocks);
         if (json_peek_string(json_peek_object(message, "audio"), "data")) {
                 struct chat_block *b = chat_add_reply_block(a, c, BLOCK_OTHER);
                 b->raw = message;

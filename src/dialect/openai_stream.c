@@ -115,13 +115,16 @@ static void add_text(struct choice *c, struct chat_events *out, enum chat_block_
 
 /* ---- thoughts ---- */
 
-/* The signature is known to belong to the thought only when the thought is told from the start of its block:
- * servers give it in a piece of its own, after the text. */
+/* Servers give a thought's signature in a piece of its own, after the text: it ends the block. */
 static void read_thoughts(struct decoder *d, struct choice *c, json_object *delta, struct chat_events *out)
 {
         struct openai_thoughts thoughts;
         openai_read_thoughts(out->arena, delta, &thoughts);
-        if (thoughts.next_text.len) {
+        /* In a stream the signature of a text is told after it. */
+        if (thoughts.next_text.len && c->open >= 0 && c->open_type == BLOCK_TEXT) {
+                struct chat_event *e = add_delta(c, out, c->open, DELTA_SIGNATURE, thoughts.next_text);
+                e->block_start.signature_from = thoughts.next_text_from;
+        } else if (thoughts.next_text.len) {
                 c->next_text = arena_str(d->a, thoughts.next_text.at, thoughts.next_text.len);
                 c->next_text_from = thoughts.next_text_from;
         }
@@ -202,7 +205,7 @@ static struct call *find_call(struct decoder *d, struct choice *c, int64_t index
         bool begins = id && *id && name && *name;
         struct call *call = c->calls;
         if (index < 0 && !(id && *id)) {
-                /* Neither number nor id: a name after a name is a further call. */
+                /* A name after a name is a further call. */
                 bool further = !c->last_call || (name && *name && c->last_call->block >= 0);
                 return further ? add_call(d, c, index) : c->last_call;
         }

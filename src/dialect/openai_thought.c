@@ -73,7 +73,8 @@ static bool read_details(struct arena *a, json_object *details, struct openai_th
                 bool same = is_same_entry(out, entry, &last_index);
                 struct chat_block *block = same ? out->last : NULL;
                 /* A signature alone, in an entry of its own, signs the thought before it. */
-                if (!block && signature.len && !text.len && out->last && !out->last->signature.at)
+                bool alone = signature.len && !text.len && last_index < 0;
+                if (!block && alone && out->last && !out->last->signature.at)
                         block = out->last;
                 if (text.len && !block)
                         block = add_thought(a, out);
@@ -100,6 +101,24 @@ void openai_read_thoughts(struct arena *a, json_object *message, struct openai_t
                 text = json_peek_str(message, "reasoning");
         if (text.len)
                 add_thought(a, out)->text = text;
+}
+
+void openai_sign_next(const struct openai_thoughts *thoughts, struct chat_block *blocks)
+{
+        bool text = thoughts->next_text.len > 0, call = thoughts->next_call.len > 0;
+        for (struct chat_block *b = blocks; b; b = b->next) {
+                if (text && b->type == BLOCK_TEXT) {
+                        b->signature = thoughts->next_text;
+                        b->signature_from = thoughts->next_text_from;
+                        text = false;
+                } else if (call && b->type == BLOCK_TOOL_CALL) {
+                        if (!b->signature.at) {
+                                b->signature = thoughts->next_call;
+                                b->signature_from = thoughts->next_call_from;
+                        }
+                        call = false;
+                }
+        }
 }
 
 void openai_read_call_signature(struct arena *a, json_object *call, struct chat_block *b)
@@ -140,7 +159,8 @@ void openai_write_thought(struct json_writer *w, struct arena *a, const struct c
                 jw_key_str(w, "data", wrapped(a, b->signature_from, CARRY_ON_REDACTED, signature));
         } else {
                 jw_key_string(w, "type", "reasoning.text");
-                jw_key_str(w, "text", text);
+                if (text.at)
+                        jw_key_str(w, "text", text);
                 if (signature.len)
                         jw_key_str(w, "signature",
                                    wrapped(a, b->signature_from, CARRY_ON_THINKING, signature));

@@ -161,8 +161,10 @@ size_t fit_patch_edits(struct arena *a, const struct fit *fit, const struct conf
                             .to = fit->request.from};
         size_t n = 0;
         f.caps.max_tokens_field = fit->max_tokens_field;
-        if (f.to != DIALECT_GEMINI && n < max) /* there it stands in the path */
-                edits[n++] = (struct patch_edit){.paths = model, .value = json_text(a, write_text, t->model)};
+        /* Gemini's stands in the path: one in the body would name the caller's model, and is taken out. */
+        const char *name = f.to == DIALECT_GEMINI ? NULL : json_text(a, write_text, t->model);
+        if (n < max)
+                edits[n++] = (struct patch_edit){.paths = model, .value = name};
         for (size_t i = 0; i < fit->change_count && n < max; i++)
                 n += change_edit(a, &f, &fit->changes[i], &edits[n]);
         /* Usage is always counted; the client does not see it unless it asked. */

@@ -121,6 +121,8 @@ static void fit_vendor_hints(struct fitting *f)
                 if (!(hints[i].kept_by & 1u << f->to))
                         leave_out(f, hints[i].field);
         }
+        if (f->to == DIALECT_ANTHROPIC && f->request->user && strlen(f->request->user) > 256) /* its limit */
+                leave_out(f, FIELD_USER);
         if (f->request->service_tier && !tier_known(f))
                 leave_out(f, FIELD_SERVICE_TIER);
 }

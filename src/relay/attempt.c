@@ -101,25 +101,11 @@ static enum attempt_result deliver_reply(struct attempt *at, const struct chat_r
         const struct relay_call *call = run->call;
         struct buf out;
         buf_init(&out, ANSWER_BYTES_MAX);
-        run->record->usage = reply->usage;
-        run->record->served_model = reply->model;
         run->record->first_token_ms = clock_now_ms() - call->started_ms;
         call->answer->latency_ms = run->record->first_token_ms;
-        if (!raw.at) {
+        if (!raw.at)
                 call->dialect->encode_chat_reply(call->answer, reply, &out);
-                raw = (struct str){out.data, out.len};
-        }
-        enum attempt_result result = ATTEMPT_ANSWERED;
-        if (out.failed) {
-                at->fault = (struct upstream_fault){.kind = FAULT_MALFORMED};
-                result = ATTEMPT_FAILED;
-        } else {
-                deliver_prepare(run, at->target, reply->model, false);
-                run->content_sent = true;
-                if (!deliver_bytes(run, raw, false))
-                        result = ATTEMPT_OVER;
-        }
-        run->record->whole = result == ATTEMPT_ANSWERED;
+        enum attempt_result result = deliver_answer(at, reply->model, &reply->usage, raw, &out);
         buf_release(&out);
         return result;
 }
@@ -135,8 +121,6 @@ static enum attempt_result attempt_chat_whole(struct attempt *at, const struct w
                 struct str body = {x.body.data ? x.body.data : "", x.body.len};
                 if (at->dialect->decode_chat_reply(call->arena, body, &reply, &at->fault))
                         result = deliver_reply(at, &reply, fast ? body : (struct str){0});
-                else if (at->fault.message)
-                        at->fault.message = scrub_text(call->arena, call->env->config, at->fault.message);
         }
         if (at->run->stop)
                 result = ATTEMPT_OVER;

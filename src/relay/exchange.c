@@ -99,8 +99,6 @@ static void ended_fault(struct exchange *x, struct transfer *t)
         enum fault_kind kind = transfer_fault(t, &message);
         if (x->status >= 300) {
                 at->dialect->decode_error(a, x->status, transfer_error_body(t), &at->fault);
-                if (at->fault.message)
-                        at->fault.message = scrub_text(a, at->run->call->env->config, at->fault.message);
                 if (!at->fault.retry_after_ms)
                         at->fault.retry_after_ms = transfer_retry_after_ms(t);
         } else if (kind != FAULT_NONE) {
@@ -115,8 +113,7 @@ bool exchange_run(struct exchange *x)
         struct attempt *at = x->attempt;
         const struct relay_call *call = at->run->call;
         struct transfer_request request;
-        provider_prepare(call->arena, at->target->provider, at->dialect, x->wire, call->answer->request_id,
-                         &request);
+        provider_prepare(call->arena, at->target->provider, at->dialect, x->wire, &request);
         request.max_bytes = x->stream ? SIZE_MAX : ANSWER_BYTES_MAX;
         const struct transfer_sink sink = {
                 .context = x->bytes ? x->context : x,
@@ -131,7 +128,8 @@ bool exchange_run(struct exchange *x)
         x->status = transfer_status(t);
         x->content_type = arena_strdup(call->arena, transfer_content_type(t));
         if (transfer_request_id(t))
-                at->run->record->upstream_request_id = arena_strdup(call->arena, transfer_request_id(t));
+                at->run->record->upstream_request_id =
+                        scrub_text(call->arena, call->env->config, transfer_request_id(t));
         if (at->fault.kind == FAULT_NONE && late != FAULT_NONE)
                 at->fault = (struct upstream_fault){.kind = late, .status = x->status};
         else if (at->fault.kind == FAULT_NONE && !at->run->stop)

@@ -44,11 +44,7 @@ static void note_error(struct pump *p, const struct chat_event *e)
         p->failed = true;
         at->fault = e->fault ? *e->fault : (struct upstream_fault){.kind = FAULT_IN_BODY};
         /* The scratch arena goes with this event. */
-        at->fault.message =
-                at->fault.message ? scrub_text(call->arena, call->env->config, at->fault.message) : NULL;
-        at->fault.type = arena_strdup(call->arena, at->fault.type);
-        at->fault.code = arena_strdup(call->arena, at->fault.code);
-        at->fault.param = arena_strdup(call->arena, at->fault.param);
+        scrub_fault(call->arena, call->env->config, &at->fault);
 }
 
 static void take_event(struct pump *p, const struct chat_event *e)
@@ -195,8 +191,6 @@ static void finish_whole_body(struct pump *p)
         struct str body = {p->x.body.data ? p->x.body.data : "", p->x.body.len};
         if (!at->dialect->decode_chat_reply(a, body, &reply, &at->fault)) {
                 p->failed = true;
-                if (at->fault.message)
-                        at->fault.message = scrub_text(a, run_of(p)->call->env->config, at->fault.message);
                 return;
         }
         struct chat_events events = {.arena = a};

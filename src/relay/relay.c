@@ -118,9 +118,10 @@ static void begin_attempt(struct relay_run *run, struct attempt *at, const struc
 }
 
 /* True: the next target may be asked. */
-static bool failed_attempt(struct relay_run *run, const struct attempt *at, bool target_left)
+static bool failed_attempt(struct relay_run *run, struct attempt *at, bool target_left)
 {
-        const struct upstream_fault *f = &at->fault;
+        struct upstream_fault *f = &at->fault;
+        scrub_fault(run->call->arena, run->call->env->config, f);
         log_warn("attempt %lld at %s/%s failed: %s (status %d)%s%s", (long long)run->record->attempts,
                  at->target->provider->name, at->target->model, fault_row(f->kind)->name, f->status,
                  f->message ? ": " : "", f->message ? f->message : "");

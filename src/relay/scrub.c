@@ -43,6 +43,8 @@ static size_t known_key(const struct config *c, const char *at)
 
 const char *scrub_text(struct arena *a, const struct config *c, const char *text)
 {
+        if (!text)
+                return NULL;
         struct buf out;
         buf_init(&out, 8192);
         for (const char *at = text; *at && !out.failed;) {
@@ -59,4 +61,11 @@ const char *scrub_text(struct arena *a, const struct config *c, const char *text
         buf_release(&out);
         text_clean(copy, 2048);
         return copy;
+}
+
+void scrub_fault(struct arena *a, const struct config *c, struct upstream_fault *fault)
+{
+        const char **const words[] = {&fault->message, &fault->type, &fault->code, &fault->param};
+        for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+                *words[i] = scrub_text(a, c, *words[i]);
 }

@@ -8,7 +8,7 @@ enum {
         LANES_AT_REST = 128,      /* more are closed rather than kept */
         LANE_REST_MS = 60 * 1000, /* longer than that, providers have closed the connections anyway */
         LANE_CONNECTIONS = 4,
-        RECEIVE_BUFFER = 16 * 1024,
+        RECEIVE_BUFFER = 8 * 1024, /* each stream that waits has one */
 };
 
 struct upstream_pool {

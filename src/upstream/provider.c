@@ -41,7 +41,7 @@ static const struct credential_row {
 };
 
 void provider_prepare(struct arena *a, const struct config_provider *p, const struct dialect *d,
-                      const struct wire_request *wire, const char *request_id, struct transfer_request *out)
+                      const struct wire_request *wire, struct transfer_request *out)
 {
         const struct credential_row *credential = &credential_rows[d->id];
         struct header_set set = {.count = 0};
@@ -49,9 +49,6 @@ void provider_prepare(struct arena *a, const struct config_provider *p, const st
         set.at = arena_alloc(a, (OWN_HEADERS + wire->header_count + p->header_count) * sizeof *set.at);
         header_put(&set, "content-type", "application/json");
         header_put(&set, "user-agent", USER_AGENT);
-        /* The one provider that documents what it does with a caller's id: it is found in its logs. */
-        if (request_id && d->id == DIALECT_OPENAI)
-                header_put(&set, "x-client-request-id", request_id);
         if (p->key && *p->key && credential->header)
                 header_put(&set, credential->header, arena_printf(a, "%s%s", credential->prefix, p->key));
         for (size_t i = 0; i < wire->header_count; i++)

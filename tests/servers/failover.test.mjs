@@ -78,7 +78,8 @@ eachServer('failover', options, (s) => {
                                                 assert.equal(textOf.openai(r), 'Second to none', `stream: ${stream}`);
                                                 if (stream)
                                                         assert.ok(ended.openai(r.text));
-                                                assert.deepEqual(s.fake.requests.map((x) => x.as), [`first-${target}`, `second-${second(target)}`]);
+                                                /* A connection that was reused and closed with no byte of an answer is opened again for the same attempt. */
+                                                assert.deepEqual([...new Set(s.fake.requests.map((x) => x.as))], [`first-${target}`, `second-${second(target)}`]);
                                                 if (!script.wait) {
                                                         assert.equal(r.headers.get('x-tollgate-provider'), `second-${second(target)}`);
                                                         assert.equal(r.headers.get('x-tollgate-attempts'), '2');

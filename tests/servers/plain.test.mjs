@@ -1,6 +1,7 @@
 // Programs without an SDK, and HTML forms, through every server.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { callerKey } from './config.mjs';
 import { dataUrl, gif, png } from './fake/images.mjs';
 import { vector } from './fake/provider.mjs';
 import { call, eachServer, errorOf, events } from './suite.mjs';
@@ -182,7 +183,7 @@ eachServer('plain', { settings: { anonymous: 'suite' } }, (s) => {
                         assert.equal((await call(s, '/v1/chat/completionsx', { body: {} })).status, 404);
                 });
                 test('foreign pages are kept out of what is ambient', async () => {
-                        const ask = (headers, key = null) => call(s, '/chat', { body: { prompt: 'x' }, headers, key }).then((r) => r.status);
+                        const ask = (headers, key = null) => call(s, '/chat', { body: { prompt: 'x' }, headers, key }).then((r) => r.status); /* null: none */
                         assert.equal(await ask({ 'sec-fetch-site': 'cross-site' }), 403);
                         assert.equal(await ask({ 'sec-fetch-site': 'same-site' }), 403);
                         assert.equal(await ask({ origin: 'https://evil.example' }), 403);
@@ -191,7 +192,7 @@ eachServer('plain', { settings: { anonymous: 'suite' } }, (s) => {
                         assert.equal(await ask({ 'sec-fetch-site': 'none' }), 200);
                         assert.equal(await ask({}), 200);
                         assert.equal(await ask({ origin: new URL(s.url).origin }), 200);
-                        assert.equal(await ask({ 'sec-fetch-site': 'cross-site' }, undefined), 200, 'a key is not ambient');
+                        assert.equal(await ask({ 'sec-fetch-site': 'cross-site' }, callerKey), 200, 'a key is not ambient');
                 });
                 test('a request id of the caller comes back', async () => {
                         const r = await call(s, '/chat', { body: { prompt: 'x' }, headers: { 'x-request-id': 'abc.DEF_1-2' } });

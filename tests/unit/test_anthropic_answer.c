@@ -455,6 +455,7 @@ static void streams_end_whole_or_say_why(void **state)
                  "{\"type\":\"ping\"}\n" HELLO_0 STOP_0 END,
                  FAULT_NONE, NULL, 0},
                 {START START TEXT_0 HELLO_0 STOP_0 END, FAULT_NONE, NULL, 0},
+                {START TEXT_0 HELLO_0 STOP_0 "[DONE]\n" END, FAULT_NONE, NULL, 0},
                 {START "{\"type\":\"something_new\"}\n" END, FAULT_NONE, NULL, 0},
                 {START TEXT_0 HELLO_0 END, FAULT_NONE, NULL, 0}, /* a lost stop */
                 {START "{\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"}}\n", FAULT_NONE,

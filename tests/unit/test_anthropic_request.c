@@ -503,6 +503,96 @@ static void conversation_of_another_dialect(void **state)
         arena_free(b.arena);
 }
 
+static void expect(struct built *b, const struct model_caps *caps, const char *want)
+{
+        struct err err;
+        const char *got = encode(b, caps, &err);
+        if (!got || !same_json(got, want))
+                fail_msg("%s\nnot\n%s", got ? got : err.message, want);
+        arena_free(b->arena);
+}
+
+static void the_vendors_habits(void **state)
+{
+        (void)state;
+        /* The assistant speaks first, and called a tool that is no longer offered. */
+        struct built b = start();
+        struct chat_block *call = add(&b, CHAT_ASSISTANT, BLOCK_TOOL_CALL, NULL);
+        call->id = "t1";
+        call->name = "f";
+        add(&b, CHAT_USER, BLOCK_TOOL_RESULT, NULL)->id = "t1";
+        expect(&b, &plain_model,
+               "{\"model\":\"m\",\"max_tokens\":4096,\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":"
+               "\"text\","
+               "\"text\":\"(The conversation "
+               "begins.)\"}]},{\"role\":\"assistant\",\"content\":[{\"type\":\"tool_use\","
+               "\"id\":\"t1\",\"name\":\"f\",\"input\":{}}]},{\"role\":\"user\",\"content\":[{\"type\":"
+               "\"tool_result\",\"tool_use_id\":\"t1\"}]}],\"tools\":[{\"name\":\"f\",\"input_schema\":{"
+               "\"type\":"
+               "\"object\",\"properties\":{}}}],\"tool_choice\":{\"type\":\"none\"}}");
+        /* A schema with rules that the vendor does not take. */
+        struct built s = start();
+        struct err err = {0};
+        static const char schema[] = "{\"type\":\"object\",\"properties\":{\"minimum\":{\"type\":\"integer\","
+                                     "\"minimum\":1,\"maximum\":9,"
+                                     "\"description\":\"n\"},\"l\":{\"type\":\"array\",\"minItems\":1,"
+                                     "\"maxItems\":3,\"items\":{\"type\":["
+                                     "\"object\",\"null\"],\"additionalProperties\":true,\"properties\":{}}}}"
+                                     ",\"required\":[\"minimum\"]}";
+        add(&s, CHAT_USER, BLOCK_TEXT, "q");
+        s.request.response_format = FORMAT_JSON_SCHEMA;
+        s.request.schema = json_parse(s.arena, schema, sizeof schema - 1, JSON_FROM_CLIENT, &err);
+        expect(&s, &plain_model,
+               "{\"model\":\"m\",\"max_tokens\":4096,\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":"
+               "\"text\","
+               "\"text\":\"q\"}]}],\"output_config\":{\"format\":{\"type\":\"json_schema\",\"schema\":{"
+               "\"type\":"
+               "\"object\",\"properties\":{\"minimum\":{\"type\":\"integer\",\"description\":\"n\\n\\n{"
+               "minimum: 1, "
+               "maximum: "
+               "9}\"},\"l\":{\"type\":\"array\",\"minItems\":1,\"items\":{\"type\":[\"object\",\"null\"],"
+               "\"properties\":{},\"additionalProperties\":false},\"description\":\"{maxItems: "
+               "3}\"}},\"required\":["
+               "\"minimum\"],\"additionalProperties\":false}}}}");
+        /* Only a system prompt: somebody must ask. */
+        struct built o = start();
+        add(&o, CHAT_SYSTEM, BLOCK_TEXT, "s");
+        expect(&o, &plain_model,
+               "{\"model\":\"m\",\"max_tokens\":4096,\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":"
+               "\"text\","
+               "\"text\":\"s\"}]}]}");
+}
+
+/* Thoughts count from the user's last word on; a later turn without one spoils the loop. */
+static void loops_and_thoughts(void **state)
+{
+        (void)state;
+        static const struct {
+                const char *turns; /* u: user speaks, t: thought, c: call, x: text, r: result */
+                bool lacks;
+        } cases[] = {{"u", false},       {"utcr", false},  {"ucr", true},      {"utcrcr", true},
+                     {"utcrtcr", false}, {"ucru", false},  {"ucrutcr", false}, {"utcrux", false},
+                     {"uxcr", true},     {"utxcr", false}, {"", false}};
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+                struct built b = start();
+                for (const char *c = cases[i].turns; *c; c++) {
+                        struct chat_block *block = add(&b, strchr("ur", *c) ? CHAT_USER : CHAT_ASSISTANT,
+                                                       *c == 't'   ? BLOCK_THINKING
+                                                       : *c == 'c' ? BLOCK_TOOL_CALL
+                                                       : *c == 'r' ? BLOCK_TOOL_RESULT
+                                                                   : BLOCK_TEXT,
+                                                       "words");
+                        block->signature = str_of("s");
+                        block->signature_from = DIALECT_ANTHROPIC;
+                }
+                if (chat_loop_lacks_thinking(&b.request, DIALECT_ANTHROPIC) != cases[i].lacks)
+                        fail_msg("%s", cases[i].turns);
+                if (strcmp(cases[i].turns, "utcr") == 0) /* the thoughts of another do not count */
+                        assert_true(chat_loop_lacks_thinking(&b.request, DIALECT_GEMINI));
+                arena_free(b.arena);
+        }
+}
+
 static void what_it_can_not_take_is_named(void **state)
 {
         (void)state;
@@ -617,6 +707,8 @@ int main(void)
                 cmocka_unit_test(efforts_of_other_dialects),
                 cmocka_unit_test(budget_stays_below_max_tokens),
                 cmocka_unit_test(conversation_of_another_dialect),
+                cmocka_unit_test(the_vendors_habits),
+                cmocka_unit_test(loops_and_thoughts),
                 cmocka_unit_test(what_it_can_not_take_is_named),
                 cmocka_unit_test(wrapped_signatures_return),
                 cmocka_unit_test(extras_and_betas),

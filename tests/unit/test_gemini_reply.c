@@ -361,6 +361,15 @@ static const struct vector_case {
         {"{\"embeddings\":[{\"values\":[]}]}", 1, 0, FAULT_MALFORMED, 0},
         {"{\"embeddings\":[{\"values\":[\"x\"]}]}", 1, 0, FAULT_MALFORMED, 0},
         {"{\"embeddings\":[{\"values\":[1e300]}]}", 1, 0, FAULT_MALFORMED, 0},
+        {"{\"embeddings\":[{\"values\":[1,]}]}", 1, 0, FAULT_MALFORMED, 0},
+        {"{\"embeddings\":[{\"values\":[1,,2]}]}", 1, 0, FAULT_MALFORMED, 0},
+        {"{\"embeddings\":[{\"values\":[1 2]}]}", 1, 0, FAULT_MALFORMED, 0},
+        {"{\"embeddings\":[{\"values\":[1,[2]]}]}", 1, 0, FAULT_MALFORMED, 0},
+        {"{\"embeddings\":[{\"values\":[1,2", 1, 0, FAULT_MALFORMED, 0},
+        {"{\"embeddings\":[{\"values\":[-]}]}", 1, 0, FAULT_MALFORMED, 0},
+        {"{\"embeddings\":[{\"values\":0}]}", 1, 0, FAULT_MALFORMED, 0},
+        {"{\"embeddings\":[{\"values\":[1]},{\"values\":[2]}]}", 1, 0, FAULT_MALFORMED, 0},
+        {"{\"x\":\"\\\"values\\\":[1]\",\"embeddings\":[{\"values\":[1]}]}", 1, 1, 0, 0},
         {"{\"embeddings\":[7]}", 1, 0, FAULT_MALFORMED, 0},
         {"x", 1, 0, FAULT_MALFORMED, 0},
         {"{\"error\":{\"code\":500}}", 1, 0, FAULT_IN_BODY, 0},
@@ -384,6 +393,31 @@ static void test_vectors(void **state)
                 }
                 arena_free(a);
         }
+}
+
+/* A batch has more numbers than a tree may have nodes. */
+static void test_many_vectors(void **state)
+{
+        (void)state;
+        struct arena *a = arena_new();
+        struct embed_reply r = {0};
+        struct upstream_fault f = {0};
+        struct buf body;
+        buf_init(&body, 16 << 20);
+        buf_adds(&body, "{ \"embeddings\" : [");
+        for (int i = 0; i < 100; i++) {
+                buf_addf(&body, "%s{\"values\" : [ %d.5", i ? "," : "", i);
+                for (int k = 1; k < 3072; k++)
+                        buf_adds(&body, " ,\n -1e-3");
+                buf_adds(&body, " ] }");
+        }
+        buf_adds(&body, "] }");
+        assert_true(dialect_gemini.decode_embed_reply(a, (struct str){body.data, body.len}, 100, &r, &f));
+        assert_int_equal(r.vector_count, 100);
+        assert_int_equal(r.vectors[99].count, 3072);
+        assert_true(r.vectors[99].values[0] == 99.5f && r.vectors[99].values[3071] == -1e-3f);
+        buf_release(&body);
+        arena_free(a);
 }
 
 /* ---- recordings ---- */
@@ -576,10 +610,10 @@ static void test_recordings(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_replies),    cmocka_unit_test(test_streams),
-                cmocka_unit_test(test_citations),  cmocka_unit_test(test_logprobs),
-                cmocka_unit_test(test_errors),     cmocka_unit_test(test_vectors),
-                cmocka_unit_test(test_recordings),
+                cmocka_unit_test(test_replies),      cmocka_unit_test(test_streams),
+                cmocka_unit_test(test_citations),    cmocka_unit_test(test_logprobs),
+                cmocka_unit_test(test_errors),       cmocka_unit_test(test_vectors),
+                cmocka_unit_test(test_many_vectors), cmocka_unit_test(test_recordings),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

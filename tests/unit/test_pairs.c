@@ -250,6 +250,42 @@ static const char *next_request(struct arena *a, const struct dialect *to, json_
                 json_object_to_json_string_ext(json_peek(first, gemini ? "content" : "message"), DUMP_JSON));
 }
 
+/* Signed calls in order, as gemini gave them, and as it gets them back. */
+static const char *signed_calls(struct arena *a, const struct chat_block *blocks)
+{
+        const char *text = "";
+        for (const struct chat_block *b = blocks; b; b = b->next) {
+                if (b->type == BLOCK_TOOL_CALL && b->signature.len)
+                        text = arena_printf(a, "%s%s:%.*s;", text, b->name, (int)b->signature.len,
+                                            b->signature.at);
+        }
+        return text;
+}
+
+static const char *sent_calls(struct arena *a, const struct chat_request *r)
+{
+        struct wire_target target = {.model = "m", .caps = {.signatures = TRI_YES}};
+        struct wire_request w = {0};
+        struct err err = {0};
+        const char *text = "";
+        buf_init(&w.body, 16 << 20);
+        dialect_gemini.encode_chat_request(a, r, &target, &w, &err);
+        json_object *root = json_parse(a, w.body.data, w.body.len, JSON_FROM_CLIENT, &err);
+        json_object *contents = json_peek_array(root, "contents");
+        for (size_t i = 0; contents && i < json_object_array_length(contents); i++) {
+                json_object *parts = json_peek_array(json_object_array_get_idx(contents, i), "parts");
+                for (size_t k = 0; parts && k < json_object_array_length(parts); k++) {
+                        json_object *part = json_object_array_get_idx(parts, k);
+                        const char *name = json_peek_string(json_peek(part, "functionCall"), "name");
+                        const char *signature = json_peek_string(part, "thoughtSignature");
+                        if (name && signature)
+                                text = arena_printf(a, "%s%s:%s;", text, name, signature);
+                }
+        }
+        buf_release(&w.body);
+        return text;
+}
+
 /* The answer as the client's next request has it: signatures come back to their vendors. */
 static void through_history(struct arena *a, const char *what, const struct dialect *from,
                             const struct dialect *to, const struct chat_reply *r)
@@ -279,6 +315,9 @@ static void through_history(struct arena *a, const char *what, const struct dial
                 complain(what, from, to, "history", "a request", err.message);
         else if (strcmp(sent, signatures(a, all_blocks(a, &request), of_text)) != 0)
                 complain(what, from, to, "signatures", sent, signatures(a, all_blocks(a, &request), of_text));
+        const char *calls = signed_calls(a, r->choices->blocks);
+        if (from == &dialect_gemini && *calls && strcmp(calls, sent_calls(a, &request)) != 0)
+                complain(what, from, to, "calls sent back", calls, sent_calls(a, &request));
         buf_release(&out);
 }
 

@@ -612,7 +612,6 @@ static void test_prepare(void **state)
                 const char *name, *value;
         } cases[] = {
                 {DIALECT_OPENAI, "k1", 0, "authorization", "Bearer k1"},
-                {DIALECT_OPENAI, "k1", 0, "x-client-request-id", "rid"},
                 {DIALECT_OPENAI, NULL, 0, "authorization", NULL},
                 {DIALECT_OPENAI, "k1", 2, "authorization", "Special s3"},
                 {DIALECT_OPENAI, "k1", 1, "x-team", "web"},
@@ -621,7 +620,6 @@ static void test_prepare(void **state)
                 {DIALECT_ANTHROPIC, "k2", 0, "anthropic-version", "2023-06-01"},
                 {DIALECT_ANTHROPIC, "k2", 0, "content-type", "application/json"},
                 {DIALECT_GEMINI, "k3", 0, "x-goog-api-key", "k3"},
-                {DIALECT_GEMINI, "k3", 0, "x-client-request-id", NULL},
         };
         for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
                 const struct prepare_case *c = &cases[i];
@@ -639,7 +637,7 @@ static void test_prepare(void **state)
                                             .headers = {{"anthropic-version", "2023-06-01"}},
                                             .header_count = 1};
                 struct transfer_request out;
-                provider_prepare(a, &p, &d, &wire, "rid", &out);
+                provider_prepare(a, &p, &d, &wire, &out);
                 assert_string_equal(out.url, "https://api.example/v1/chat?x=%20");
                 assert_string_equal(out.method, "POST");
                 assert_string_equal(out.proxy, "http://proxy");
