@@ -171,7 +171,7 @@ eachServer('bad input', {}, (s) => {
                                 const r = await raw(s.server.port, post(`/ai${d.path}`, headers, d.good));
                                 assert.equal(r.status, 200);
                                 assert.ok(!r.headers.some(([k, v]) => k === 'x-request-id' && /[\t"<]/.test(v)));
-                                assert.ok(!/\n[^\n]*x-evil: 1/.test(s.server.errorLog().replace(/\\[nr]/g, '')) || !/^x-evil/m.test(s.server.errorLog()), 'no forged log line');
+                                assert.doesNotMatch(s.server.errorLog(), /^x-evil/m, 'no forged log line');
                         });
                 });
 
