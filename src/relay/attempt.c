@@ -67,8 +67,10 @@ static bool can_patch(const struct attempt *at, const struct fit *fit)
                !at->run->images_fetched && at->dialect->address_chat_request && !carry_present(call->body);
 }
 
-static bool patch_request(struct attempt *at, const struct fit *fit, const struct wire_target *target,
-                          struct wire_request *wire)
+/* Not inlined: its edits would stand on the stack below the whole stream. */
+static __attribute__((noinline)) bool patch_request(struct attempt *at, const struct fit *fit,
+                                                    const struct wire_target *target,
+                                                    struct wire_request *wire)
 {
         const struct relay_call *call = at->run->call;
         struct patch_edit edits[EDITS_MAX];
