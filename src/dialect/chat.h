@@ -388,6 +388,12 @@ enum effort effort_nearest(unsigned efforts, enum effort wanted);
 /* True in the middle of a tool loop of which a turn with calls does not begin with a thinking block of this vendor: then
  * a vendor that wants its thoughts back can't be asked to think (anthropic with budgets). */
 bool chat_loop_lacks_thinking(const struct chat_request *r, enum dialect_id vendor);
+/*
+ * A member's name that some decoders of JSON take for another: one of `known` (NULL-terminated) in other case,
+ * or with letters beyond ASCII, of which a few fold to ASCII ones (encoding/json of Go). Such a member would
+ * slip by what was set, chosen or refused under the name itself.
+ */
+bool chat_name_is_twin(const char *const *known, const char *name);
 /* All text blocks of a list put together. */
 struct str chat_join_text(struct arena *a, const struct chat_block *blocks);
 /* The events a reply would have streamed, for targets that answer in one piece: START … USAGE, STOP, END. */
