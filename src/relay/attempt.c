@@ -48,7 +48,8 @@ static bool fetch_for(struct attempt *at, const struct chat_request *r)
         for (const struct chat_message *m = r->messages; m; m = m->next)
                 add_jobs(m->blocks, m->path, jobs, &n);
         at->run->images_fetched = true;
-        return fetch_images(call->arena, call->env->config, jobs, n, &at->err);
+        return fetch_images(call->arena, call->env->config, call->env->memory, &at->run->metered, jobs, n,
+                            &at->err);
 }
 
 static bool wants_bytes(const struct attempt *at, const struct model_caps *caps)
