@@ -146,8 +146,6 @@ static void write_effort(struct json_writer *w, const struct chat_request *r, co
         if (effort == EFFORT_UNSET && r->reasoning.mode == THINKING_OFF && none_is_known &&
             t->caps.off == THINKING_OFF_DISABLED)
                 effort = EFFORT_NONE;
-        if (r->tools && t->caps.tools_with_reasoning == TRI_NO)
-                effort = EFFORT_NONE;
         if (effort != EFFORT_UNSET)
                 jw_key_string(w, "reasoning_effort", effort_name(effort));
 }

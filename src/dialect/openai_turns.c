@@ -388,7 +388,7 @@ static bool write_assistant(const struct turn *s, const struct chat_message *m)
 
 static bool write_system(const struct turn *s, const struct chat_message *m)
 {
-        bool developer = m->role == CHAT_DEVELOPER && s->t->caps.developer_role == TRI_YES;
+        bool developer = m->role == CHAT_DEVELOPER && s->t->caps.developer_role != TRI_NO;
         open_message(s, developer ? "developer" : "system", m->name);
         if (!write_content(s, m->blocks))
                 return false;

@@ -21,27 +21,13 @@ static void add_usage(struct chat_usage *sum, const struct chat_usage *more)
 static enum attempt_result deliver_vectors(struct attempt *at, const struct embed_reply *reply,
                                            struct str raw)
 {
-        struct relay_run *run = at->run;
-        const struct relay_call *call = run->call;
+        const struct relay_call *call = at->run->call;
         struct buf out;
         buf_init(&out, ANSWER_BYTES_MAX);
-        run->record->usage = reply->usage;
-        run->record->served_model = reply->model;
         call->answer->latency_ms = clock_now_ms() - call->started_ms;
-        if (!raw.at) {
+        if (!raw.at)
                 call->dialect->encode_embed_reply(call->answer, reply, &out);
-                raw = (struct str){out.data, out.len};
-        }
-        enum attempt_result result = ATTEMPT_ANSWERED;
-        if (out.failed) {
-                at->fault = (struct upstream_fault){.kind = FAULT_MALFORMED};
-                result = ATTEMPT_FAILED;
-        } else {
-                deliver_prepare(run, at->target, reply->model, false);
-                if (!deliver_bytes(run, raw, false))
-                        result = ATTEMPT_OVER;
-        }
-        run->record->whole = result == ATTEMPT_ANSWERED;
+        enum attempt_result result = deliver_answer(at, reply->model, &reply->usage, raw, &out);
         buf_release(&out);
         return result;
 }

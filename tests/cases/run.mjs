@@ -1,5 +1,5 @@
 // One file a case: what a client sends, what the provider must get, what it replies, what the client must get.
-// Every case runs as CGI and over FastCGI. See README.md beside this file for the form of a case.
+// Every case runs as CGI and over FastCGI, several at once. See README.md beside this file for the form of a case.
 import { spawn, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import http from 'node:http';
@@ -11,7 +11,12 @@ const here = path.dirname(fileURLToPath(import.meta.url));
 const build = process.env.TOLLGATE_BUILDDIR || path.resolve(here, '../..');
 const binary = path.join(build, 'tollgate.fcgi');
 const data = process.env.TOLLGATE_DATADIR || path.resolve(here, '../../conf');
+const jobs = Number(process.env.TOLLGATE_CASES_JOBS || 4);
 const KEY = 'provider-key-0123456789';
+
+const kinds = new Set(['target', 'version', 'account', 'config', 'client', 'client-header', 'client-type', 'answer', 'answer-has',
+        'answer-stream', 'answer-stream-has', 'answer-text', 'answer-raw', 'answer-header']);
+const isReply = (s) => /^reply(-crlf|-raw|-cut)?$/.test(s.kind);
 
 function parseCase(file) {
         const sections = [];
@@ -20,34 +25,59 @@ function parseCase(file) {
                 if (mark) sections.push({ kind: mark[1], words: mark[2].trim(), lines: [] });
                 else if (sections.length) sections.at(-1).lines.push(line);
         }
-        for (const s of sections) s.text = s.lines.join('\n').replace(/\n+$/, '');
+        let request = null, reply = null;
+        for (const s of sections) {
+                s.text = s.lines.join('\n').replace(/\n+$/, '');
+                if (/^upstream(-raw)?$/.test(s.kind)) request = s;
+                else if (isReply(s)) reply = s;
+                else if (s.kind === 'upstream-header') (request.headers ??= []).push(s.words);
+                else if (s.kind === 'reply-header') (reply.headers ??= []).push(s.words);
+                else if (!kinds.has(s.kind)) throw new Error(`${file}: no section is called "${s.kind}"`);
+        }
         return { file, name: path.relative(here, file).replace(/\.case$/, ''), sections };
+}
+
+function nameAndValue(words) {
+        const [, name, value] = /^([^:]+):\s*(.*)$/.exec(words);
+        return [name.toLowerCase(), value];
 }
 
 const all = (c, kind) => c.sections.filter((s) => s.kind === kind);
 const one = (c, kind) => c.sections.find((s) => s.kind === kind);
 
-// ---- comparing: "{{*}}" stands for any text, {"{{*}}": …} is not special
+// ---- comparing: "{{*}}" stands for any text or value, "{{none}}" for a member that must not be there, "{{=name}}" for the
+// same text wherever it stands. `some`: members that are not named may be there too.
 
-function same(want, got, at, faults) {
+function same(want, got, at, faults, some) {
         if (want === '{{*}}' && got !== undefined) return;
+        const variable = typeof want === 'string' && /^\{\{=(\w+)\}\}$/.exec(want);
+        if (variable && typeof got === 'string') {
+                bind(variable[1], got, at, faults);
+                return;
+        }
         if (typeof want === 'string' && want.includes('{{*}}') && typeof got === 'string') {
                 if (!matches(want, got)) faults.push(`${at}: wanted ${JSON.stringify(want)}, got ${JSON.stringify(got)}`);
                 return;
         }
-        if (want === null || got === null || typeof want !== 'object' || typeof got !== 'object') {
+        const plain = want === null || got === null || typeof want !== 'object' || typeof got !== 'object';
+        if (plain || Array.isArray(want) !== Array.isArray(got)) {
                 if (want !== got) faults.push(`${at}: wanted ${JSON.stringify(want)}, got ${JSON.stringify(got)}`);
                 return;
         }
-        if (Array.isArray(want) !== Array.isArray(got)) {
-                faults.push(`${at}: wanted ${JSON.stringify(want)}, got ${JSON.stringify(got)}`);
-                return;
-        }
         for (const key of new Set([...Object.keys(want), ...Object.keys(got)])) {
-                if (!(key in want)) faults.push(`${at}.${key}: not wanted, got ${JSON.stringify(got[key])}`);
-                else if (!(key in got)) faults.push(`${at}.${key}: missing, wanted ${JSON.stringify(want[key])}`);
-                else same(want[key], got[key], `${at}.${key}`, faults);
+                const none = want[key] === '{{none}}' || !(key in want);
+                if (none && key in got && (!some || key in want || Array.isArray(want))) faults.push(`${at}.${key}: not wanted, got ${JSON.stringify(got[key])}`);
+                else if (!none && !(key in got)) faults.push(`${at}.${key}: missing, wanted ${JSON.stringify(want[key])}`);
+                else if (!none) same(want[key], got[key], `${at}.${key}`, faults, some);
         }
+}
+
+// One name stands for one text, two names for two.
+function bind(name, got, at, faults) {
+        const names = (faults.names ??= new Map());
+        const other = [...names].find(([n, text]) => (n === name) !== (text === got));
+        if (other) faults.push(`${at}: {{=${name}}} is "${got}", but {{=${other[0]}}} is "${other[1]}"`);
+        names.set(name, got);
 }
 
 function matches(want, got) {
@@ -61,7 +91,7 @@ function sameText(want, got, at, faults) {
 }
 
 // SSE in a case is compared event by event: names exactly, data as JSON where it is JSON.
-function sameStream(want, got, at, faults) {
+function sameStream(want, got, at, faults, some) {
         const events = (text) =>
                 text.replace(/\r\n/g, '\n').split(/\n\n+/).map((e) => e.trim()).filter(Boolean).map((e) => {
                         const name = /^event: ?(.*)$/m.exec(e)?.[1] ?? '';
@@ -77,11 +107,23 @@ function sameStream(want, got, at, faults) {
                         a = JSON.parse(a);
                         b = JSON.parse(b);
                 } catch { /* compared as text */ }
-                same(a, b, `${at}[${i}]`, faults);
+                same(a, b, `${at}[${i}]`, faults, some);
         }
 }
 
 // ---- the provider of a case
+
+const pause = (ms) => new Promise((done) => setTimeout(done, ms));
+
+async function send(res, reply) {
+        const pieces = reply.body.split(/\{\{pause\}\}(?:\r?\n)+/);
+        for (const [i, piece] of pieces.entries()) {
+                if (i) await pause(150);
+                await new Promise((done) => res.write(piece, done));
+        }
+        if (reply.cut) res.destroy();
+        else res.end();
+}
 
 function startUpstream() {
         const state = { requests: [], replies: [] };
@@ -92,7 +134,7 @@ function startUpstream() {
                         state.requests.push({ method: req.method, url: req.url, headers: req.headers, body: Buffer.concat(chunks).toString() });
                         const reply = state.replies.shift() ?? { status: 599, type: 'text/plain', body: 'no reply left', headers: {} };
                         res.writeHead(reply.status, { 'content-type': reply.type, ...reply.headers });
-                        res.end(reply.body);
+                        send(res, reply);
                 });
         });
         return new Promise((done) => server.listen(0, '127.0.0.1', () => done({ state, server, port: server.address().port })));
@@ -101,11 +143,14 @@ function startUpstream() {
 function replyOf(section) {
         const [status, type] = section.words.split(/\s+/);
         const headers = {};
+        for (const h of section.headers ?? []) {
+                const [name, value] = nameAndValue(h);
+                headers[name] = value;
+        }
         let body = section.text;
-        const sse = type === 'text/event-stream';
-        if (sse) body = body.replace(/\n+$/, '') + '\n\n';
-        if (sse && section.kind === 'reply-crlf') body = body.replace(/\n/g, '\r\n');
-        return { status: Number(status), type: type ?? 'application/json', body, headers };
+        if (type === 'text/event-stream' && section.kind !== 'reply-raw') body = body.replace(/\n+$/, '') + '\n\n';
+        if (section.kind === 'reply-crlf') body = body.replace(/\n/g, '\r\n');
+        return { status: Number(status), type: type ?? 'application/json', body, headers, cut: section.kind === 'reply-cut' };
 }
 
 function configOf(c, port) {
@@ -117,10 +162,11 @@ function configOf(c, port) {
         const rows = targets.map(([d, model]) => `{ provider = "${d}"; model = "${model}"; }`);
         const extra = one(c, 'version')?.text ?? '';
         const account = one(c, 'account')?.text ?? '';
+        const tasks = /embed/i.test(one(c, 'client').words) ? '"embed"' : '"chat", "vision"';
         return `version = 1;
 anonymous = "public";
 providers = ( ${providers.join(',\n')} );
-models = ( { name = "m"; tasks = ["chat", "vision", "embed"]; versions = ( { name = "1"; targets = ( ${rows.join(', ')} );
+models = ( { name = "m"; tasks = [${tasks}]; versions = ( { name = "1"; targets = ( ${rows.join(', ')} );
 ${extra} } ); } );
 accounts = ( { name = "public"; models = ["*"]; ${account} } );
 ${one(c, 'config')?.text ?? ''}
@@ -141,7 +187,7 @@ function cgiVariables(c, folder) {
         };
         if (process.env.ASAN_OPTIONS) env.ASAN_OPTIONS = process.env.ASAN_OPTIONS;
         for (const h of all(c, 'client-header')) {
-                const [, name, value] = /^([^:]+):\s*(.*)$/.exec(h.words);
+                const [name, value] = nameAndValue(h.words);
                 env['HTTP_' + name.toUpperCase().replace(/-/g, '_')] = value;
         }
         return env;
@@ -172,14 +218,14 @@ function parseAnswer(text) {
 
 async function overFastcgi(env, folder, input) {
         const socket = path.join(folder, 's');
-        const child = spawn('spawn-fcgi', ['-n', '-s', socket, '--', binary, '-c', path.join(folder, 'tollgate.conf'), '-w', '4'], {
+        const child = spawn('spawn-fcgi', ['-n', '-s', socket, '--', binary, '-c', path.join(folder, 'tollgate.conf'), '-w', '3'], {
                 env: { PATH: env.PATH, TOLLGATE_DATADIR: data, CASE_KEY: KEY, ...(env.ASAN_OPTIONS ? { ASAN_OPTIONS: env.ASAN_OPTIONS } : {}) },
                 stdio: ['ignore', 'ignore', 'pipe'],
         });
         let log = '';
         child.stderr.on('data', (d) => (log += d));
         const ended = new Promise((done) => child.on('close', done));
-        for (let i = 0; i < 100 && !fs.existsSync(socket); i++) await new Promise((r) => setTimeout(r, 20));
+        for (let i = 0; i < 2000 && !fs.existsSync(socket); i++) await pause(5);
         const got = await run('cgi-fcgi', ['-bind', '-connect', socket], env, input);
         child.kill('SIGTERM');
         const code = await ended;
@@ -191,38 +237,54 @@ async function overFastcgi(env, folder, input) {
 
 // ---- one case
 
-function check(c, upstream, got) {
-        const faults = [];
-        const wanted = all(c, 'upstream');
-        const requests = upstream.state.requests;
+function checkRequests(c, requests, faults) {
+        const wanted = c.sections.filter((s) => /^upstream(-raw)?$/.test(s.kind));
         if (wanted.length !== requests.length) faults.push(`the provider got ${requests.length} requests, wanted ${wanted.length}: ${JSON.stringify(requests.map((r) => r.url))}`);
         wanted.forEach((w, i) => {
-                if (!requests[i]) return;
+                const r = requests[i];
+                if (!r) return;
                 const [method, url] = w.words.split(/\s+/);
-                if (requests[i].method !== method || requests[i].url !== url) faults.push(`upstream[${i}]: wanted ${w.words}, got ${requests[i].method} ${requests[i].url}`);
-                if (w.text) same(JSON.parse(w.text), JSON.parse(requests[i].body || 'null'), `upstream[${i}]`, faults);
-        });
-        for (const h of all(c, 'upstream-header')) {
-                const [, name, value] = /^([^:]+):\s*(.*)$/.exec(h.words);
-                const have = requests.at(-1)?.headers[name.toLowerCase()] ?? '';
-                if (have !== value) faults.push(`upstream header ${name}: wanted "${value}", got "${have}"`);
-        }
-        const answer = parseAnswer(got.out);
-        const a = one(c, 'answer') ?? one(c, 'answer-text') ?? one(c, 'answer-stream');
-        if (answer.status !== Number(a.words)) faults.push(`status: wanted ${a.words}, got ${answer.status}: ${answer.body.slice(0, 500)}`);
-        if (a.kind === 'answer') {
-                try {
-                        same(JSON.parse(a.text), JSON.parse(answer.body), 'answer', faults);
-                } catch (e) {
-                        faults.push(`answer: ${e.message}: ${answer.body.slice(0, 500)}`);
+                if (r.method !== method || r.url !== url) faults.push(`upstream[${i}]: wanted ${w.words}, got ${r.method} ${r.url}`);
+                if (w.kind === 'upstream-raw' && w.text !== r.body) faults.push(`upstream[${i}]:\n  wanted:\n${w.text}\n  got:\n${r.body}`);
+                else if (w.kind === 'upstream' && w.text) same(JSON.parse(w.text), JSON.parse(r.body || 'null'), `upstream[${i}]`, faults);
+                for (const h of w.headers ?? []) {
+                        const [name, value] = nameAndValue(h);
+                        const have = r.headers[name] ?? '';
+                        if (!matches(value, have)) faults.push(`upstream[${i}] header ${name}: wanted "${value}", got "${have}"`);
                 }
-        } else if (a.kind === 'answer-text') sameText(a.text, answer.body, 'answer', faults);
-        else sameStream(a.text, answer.body, 'answer', faults);
+        });
+}
+
+const compare = {
+        'answer': (want, got, faults) => same(JSON.parse(want), JSON.parse(got), 'answer', faults),
+        'answer-has': (want, got, faults) => same(JSON.parse(want), JSON.parse(got), 'answer', faults, true),
+        'answer-stream': (want, got, faults) => sameStream(want, got, 'answer', faults),
+        'answer-stream-has': (want, got, faults) => sameStream(want, got, 'answer', faults, true),
+        'answer-text': (want, got, faults) => sameText(want, got, 'answer', faults),
+        'answer-raw': (want, got, faults) => {
+                if (want !== got.replace(/\n+$/, '')) faults.push(`answer:\n  wanted:\n${want}\n  got:\n${got}`);
+        },
+};
+
+function checkAnswer(c, answer, faults) {
+        const a = c.sections.find((s) => compare[s.kind]);
+        if (answer.status !== Number(a.words)) faults.push(`status: wanted ${a.words}, got ${answer.status}: ${answer.body.slice(0, 500)}`);
+        try {
+                if (a.text) compare[a.kind](a.text, answer.body, faults);
+        } catch (e) {
+                faults.push(`answer: ${e.message}: ${answer.body.slice(0, 500)}`);
+        }
         for (const h of all(c, 'answer-header')) {
-                const [, name, value] = /^([^:]+):\s*(.*)$/.exec(h.words);
-                const have = answer.headers[name.toLowerCase()] ?? '';
+                const [name, value] = nameAndValue(h.words);
+                const have = answer.headers[name] ?? '';
                 if (!matches(value, have)) faults.push(`answer header ${name}: wanted "${value}", got "${have}"`);
         }
+}
+
+function check(c, upstream, got) {
+        const faults = [];
+        checkRequests(c, upstream.state.requests, faults);
+        checkAnswer(c, parseAnswer(got.out), faults);
         if (got.code !== 0) faults.push(`ended with ${got.code}`);
         if ((got.out + got.err).includes(KEY)) faults.push('the provider key came out');
         if (/Sanitizer|runtime error/.test(got.err)) faults.push(got.err);
@@ -233,12 +295,12 @@ async function runCase(c, way) {
         const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'tollgate-case-'));
         const upstream = await startUpstream();
         try {
-                upstream.state.replies = c.sections.filter((s) => s.kind.startsWith('reply')).map(replyOf);
+                upstream.state.replies = c.sections.filter(isReply).map(replyOf);
                 fs.writeFileSync(path.join(folder, 'tollgate.conf'), configOf(c, upstream.port));
                 const env = cgiVariables(c, folder), input = one(c, 'client').text;
                 const got = way === 'cgi' ? await run(binary, [], env, input) : await overFastcgi(env, folder, input);
                 const faults = check(c, upstream, got);
-                if (faults.length && got.err) faults.push('log: ' + got.err.trim().split('\n').slice(-3).join('\n     '));
+                if (faults.length && got.err) faults.push('log: ' + got.err.trim().split("\n").slice(-3).join('\n     '));
                 return faults;
         } finally {
                 upstream.server.close();
@@ -252,25 +314,43 @@ function caseFiles() {
         return fs.readdirSync(here, { recursive: true }).filter((f) => String(f).endsWith('.case')).sort().map((f) => path.join(here, String(f)));
 }
 
-const ways = ['cgi'];
-if (spawnSync('cgi-fcgi', ['-version']).error === undefined) ways.push('fastcgi');
-let failed = 0, n = 0;
-const files = caseFiles();
-console.log(`1..${files.length * ways.length}`);
-if (!ways.includes('fastcgi')) console.log('# cgi-fcgi is not installed: cases run as CGI only');
-for (const file of files) {
-        for (const way of ways) {
-                const c = parseCase(file);
-                let faults;
-                try {
-                        faults = await runCase(c, way);
-                } catch (e) {
-                        faults = [String(e.stack ?? e)];
-                }
-                n++;
-                if (faults.length) failed++;
-                console.log(`${faults.length ? 'not ok' : 'ok'} ${n} - ${c.name} (${way})`);
-                for (const f of faults) console.log('#   ' + f.replace(/\n/g, '\n#   '));
+async function tryCase(file, way) {
+        let c = { name: path.relative(here, file).replace(/\.case$/, '') };
+        let faults;
+        try {
+                c = parseCase(file);
+                faults = await runCase(c, way);
+        } catch (e) {
+                faults = [String(e.stack ?? e)];
         }
+        return { name: c.name, way, faults };
 }
-process.exit(failed || n === 0 ? 1 : 0);
+
+// As many at once as `jobs` says; told in order.
+async function runAll(plan) {
+        const results = [];
+        let next = 0, told = 0, failed = 0;
+        const worker = async () => {
+                for (let i = next++; i < plan.length; i = next++) {
+                        results[i] = await tryCase(plan[i].file, plan[i].way);
+                        for (; results[told]; told++) {
+                                const { name, way, faults } = results[told];
+                                if (faults.length) failed++;
+                                console.log(`${faults.length ? 'not ok' : 'ok'} ${told + 1} - ${name} (${way})`);
+                                for (const f of faults) console.log('#   ' + f.replace(/\n/g, '\n#   '));
+                        }
+                }
+        };
+        await Promise.all(Array.from({ length: jobs }, worker));
+        return failed;
+}
+
+const ways = ['cgi'];
+if (spawnSync('cgi-fcgi', ['-version']).error === undefined && spawnSync('spawn-fcgi', ['-v']).error === undefined) ways.push('fastcgi');
+const only = process.env.TOLLGATE_CASES_WAY;
+const plan = caseFiles().flatMap((file) => ways.filter((w) => !only || w === only).map((way) => ({ file: path.resolve(file), way })));
+console.log(`1..${plan.length}`);
+if (ways.length === 1) console.log('# cgi-fcgi or spawn-fcgi is not installed: cases run as CGI only');
+const failed = await runAll(plan);
+if (failed) console.log(`# ${failed} of ${plan.length} failed`);
+process.exit(failed || plan.length === 0 ? 1 : 0);

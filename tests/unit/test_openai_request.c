@@ -85,8 +85,8 @@ static const struct {
          "{\"model\":\"up\"," USER "," TOOLS ",\"tool_choice\":\"required\",\"parallel_tool_calls\":false}",
          {0}},
         {"{" USER "," TOOLS ",\"parallel_tool_calls\":true,\"reasoning_effort\":\"high\"}",
-         "{\"model\":\"up\"," USER "," TOOLS ",\"reasoning_effort\":\"none\"}",
-         {.parallel_tool_switch = TRI_NO, .tools_with_reasoning = TRI_NO}},
+         "{\"model\":\"up\"," USER "," TOOLS ",\"reasoning_effort\":\"high\"}",
+         {.parallel_tool_switch = TRI_NO}},
         {"{" USER "," TOOLS ",\"tool_choice\":{\"type\":\"function\",\"function\":{\"name\":\"f\"}}}",
          "{\"model\":\"up\"," USER "," TOOLS
          ",\"tool_choice\":{\"type\":\"function\",\"function\":{\"name\":\"f\"}}}",
