@@ -125,7 +125,7 @@ static enum attempt_result attempt_chat_whole(struct attempt *at, const struct w
                 if (at->dialect->decode_chat_reply(call->arena, body, &reply, &at->fault))
                         result = deliver_reply(at, &reply, fast ? body : (struct str){0});
         }
-        if (at->run->stop)
+        if (attempt_is_over(at))
                 result = ATTEMPT_OVER;
         buf_release(&x.body);
         return result;

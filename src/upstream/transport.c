@@ -206,7 +206,7 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *context)
                 t->refused = "the provider's answer is too large";
                 return 0;
         }
-        if (t->status >= 400) {
+        if (t->status >= 300) {
                 size_t room = ERROR_BODY_MAX - t->error_body.len;
                 buf_add(&t->error_body, bytes, len < room ? len : room);
                 t->stopped = len > room;

@@ -283,7 +283,7 @@ static const struct answer_case {
         {"/past", 503, FAULT_NONE, "", "", NULL, NULL, 0},
         {"/future", 503, FAULT_NONE, "", "", NULL, NULL, 86400000},
         {"/odd-wait", 503, FAULT_NONE, "", "", NULL, NULL, 0},
-        {"/redirect", 302, FAULT_NONE, "moved", "", NULL, NULL, 0},
+        {"/redirect", 302, FAULT_NONE, "", "moved", NULL, NULL, 0},
         {"/until-close", 200, FAULT_NONE, "all of it", "", NULL, "application/json", 0},
         {"/some-headers", 200, FAULT_NONE, "ok", "", NULL, NULL, 0},
         {"/cut", 200, FAULT_CUT, "half", "", NULL, "application/json", 0},
