@@ -89,7 +89,8 @@ struct chat_block {
         enum dialect_id signature_from;  /* whose it is: never sent to another (dialect/carry.h) */
         struct chat_citation *citations; /* text of replies */
         json_object *cache_control;      /* anthropic's mark, or NULL */
-        json_object *raw; /* BLOCK_OTHER: the block; other types: an object of members that only raw_dialect knows, or NULL */
+        json_object *raw; /* BLOCK_OTHER: the block; other types: an object of members that only raw_dialect
+                             knows, or NULL */
         enum dialect_id raw_dialect;
 };
 
@@ -115,7 +116,8 @@ struct chat_tool {
         enum dialect_id raw_dialect;
         const char *raw_type; /* "web_search_20260318", "googleSearch", "custom" */
         const char *path;     /* "tools[2]" */
-        json_object *extra;   /* members of a function tool that only the request's own dialect knows, as an object; or NULL */
+        json_object *extra;   /* members of a function tool that only the request's own dialect knows, as an
+                                 object; or NULL */
 };
 
 struct chat_name {
@@ -382,12 +384,15 @@ json_object *chat_arguments_object(struct arena *a, const struct chat_block *cal
 bool chat_parse_data_url(struct arena *a, const char *url, size_t len, struct chat_source *out);
 const char *effort_name(enum effort e);     /* "none", "minimal", … ; NULL for EFFORT_UNSET */
 enum effort effort_parse(const char *name); /* EFFORT_UNSET when unknown */
-/* The nearest of a set of efforts (bits 1 << enum effort; 0: all), the lower one of two; NONE only for NONE, and the lowest
- * of the set where that is not in it. */
+/* The nearest of a set of efforts (bits 1 << enum effort; 0: all), the lower one of two; NONE only for NONE,
+ * and the lowest of the set where that is not in it. */
 enum effort effort_nearest(unsigned efforts, enum effort wanted);
-/* True in the middle of a tool loop of which a turn with calls does not begin with a thinking block of this vendor: then
- * a vendor that wants its thoughts back can't be asked to think (anthropic with budgets). */
+/* True in the middle of a tool loop of which a turn with calls does not begin with a thinking block of this
+ * vendor: then a vendor that wants its thoughts back can't be asked to think (anthropic with budgets). */
 bool chat_loop_lacks_thinking(const struct chat_request *r, enum dialect_id vendor);
+/* The detail ("low", "high", "original"; "auto" is no wish) that every image of the request has. NULL: none,
+ * or they do not agree, then mixed. */
+const char *chat_common_detail(const struct chat_request *r, bool *mixed);
 /* All text blocks of a list put together. */
 struct str chat_join_text(struct arena *a, const struct chat_block *blocks);
 /* The events a reply would have streamed, for targets that answer in one piece: START … USAGE, STOP, END. */
