@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { CHUNK_BYTES = 4096 - 64, ALIGN = 16 };
+/* Chunks double from the first size to the last: most arenas hold little, and each stream that waits has
+ * three. */
+enum { FIRST_BYTES = 1024 - 48, CHUNK_BYTES = 4096 - 64, ALIGN = 16 };
 
 struct chunk {
         struct chunk *next;
@@ -65,6 +67,13 @@ void arena_free(struct arena *a)
         free(a);
 }
 
+static size_t next_size(const struct chunk *newest)
+{
+        if (!newest)
+                return FIRST_BYTES;
+        return newest->size < CHUNK_BYTES / 2 ? 2 * newest->size : CHUNK_BYTES;
+}
+
 void *arena_alloc(struct arena *a, size_t size)
 {
         if (size > SIZE_MAX / 2)
@@ -72,7 +81,8 @@ void *arena_alloc(struct arena *a, size_t size)
         size_t need = (size + ALIGN - 1) & ~(size_t)(ALIGN - 1);
         struct chunk *c = a->chunks;
         if (!c || c->size - c->used < need) {
-                c = chunk_new(need > CHUNK_BYTES ? need : CHUNK_BYTES);
+                size_t usual = next_size(c);
+                c = chunk_new(need > usual ? need : usual);
                 if (need > CHUNK_BYTES && a->chunks) {
                         /* A large piece gets a chunk of its own behind the newest, which still has room. */
                         c->next = a->chunks->next;

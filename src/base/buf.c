@@ -113,7 +113,7 @@ bool buf_read_file(struct buf *b, const char *path)
         int fd = open(path, O_RDONLY | O_CLOEXEC);
         if (fd < 0)
                 return false;
-        char chunk[16384];
+        char chunk[2048];
         ssize_t got;
         bool fits = true;
         while (fits && (got = read(fd, chunk, sizeof chunk)) != 0) {

@@ -14,7 +14,8 @@ struct seen_key {
         size_t len;
 };
 
-enum { SEEN_ON_STACK = 128 };
+/* Keys that need no memory of their own: each worker's stack has room for them. */
+enum { SEEN_ON_STACK = 64 };
 
 struct scan {
         const char *start, *at, *end;

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,7 +14,8 @@
 #include "base/clock.h"
 #include "base/text.h"
 
-enum { LINE_MAX_BYTES = 4096 };
+/* On every worker's stack: what a deep call touches once stays resident for as long as the thread lives. */
+enum { LINE_BYTES = 2048, HEAD_BYTES = 128 };
 
 static const char *const level_names[] = {
         [LOG_LEVEL_ERROR] = "error",
@@ -124,16 +126,41 @@ static void emit(const char *line, size_t len)
                 write_all(STDERR_FILENO, line, len);
 }
 
+static bool is_plain(const char *s, size_t len)
+{
+        for (size_t i = 0; i < len; i++) {
+                if (s[i] < ' ' || s[i] > '~')
+                        return false;
+        }
+        return true;
+}
+
+/* Moves the message to the front of its own buffer, escaped. Returns its length there. */
+static size_t place_message(char *to, size_t room, const char *message)
+{
+        size_t len = strlen(message);
+        if (is_plain(message, len)) {
+                memmove(to, message, len);
+                return len;
+        }
+        char *copy = strdup(message);
+        if (!copy)
+                return 0;
+        len = text_escape(to, room, copy, len);
+        free(copy);
+        return len;
+}
+
 static void log_line(enum log_level level, const char *fmt, va_list ap)
 {
-        char message[LINE_MAX_BYTES], line[2 * LINE_MAX_BYTES], stamp[32];
+        char line[LINE_BYTES], stamp[32];
         int saved = errno;
-        vsnprintf(message, sizeof message, fmt, ap);
+        vsnprintf(line + HEAD_BYTES, sizeof line - HEAD_BYTES - 1, fmt, ap);
         clock_format(clock_unix_ms(), stamp);
-        int head = snprintf(line, 256, "%s tollgate %s %.64s ", stamp, level_names[level],
+        int head = snprintf(line, HEAD_BYTES, "%s tollgate %s %.64s ", stamp, level_names[level],
                             bound.request_id ? bound.request_id : "-");
         size_t len = (size_t)head;
-        len += text_escape(line + len, LINE_MAX_BYTES, message, strlen(message));
+        len += place_message(line + len, sizeof line - len - 1, line + HEAD_BYTES);
         line[len++] = '\n';
         emit(line, len);
         errno = saved;

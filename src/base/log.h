@@ -1,7 +1,7 @@
 /*
  * The log: one line an event, `2026-11-22T10:00:00.000Z level request-id message`. Values are escaped by
  * log_line() itself: control bytes and bytes beyond valid UTF-8 become \xNN, so that nothing forges a line or
- * a terminal escape; a line is cut at 4 KiB. Never pass a secret. Where lines go: the file of
+ * a terminal escape; a line is cut at 2 KiB. Never pass a secret. Where lines go: the file of
  * log_configure(), else this thread's sink (FastCGI's error stream), else stderr.
  */
 #ifndef TOLLGATE_BASE_LOG_H

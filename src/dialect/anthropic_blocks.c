@@ -98,8 +98,10 @@ static bool read_content_source(struct anthropic_reader *r, json_object *source,
                 size_t count = json_object_array_length(content);
                 buf_init(&joined, SIZE_MAX / 4);
                 for (size_t i = 0; i < count; i++) {
-                        struct str text = json_peek_str(json_object_array_get_idx(content, i), "text");
-                        if (!text.at) {
+                        json_object *part = json_object_array_get_idx(content, i);
+                        const char *type = json_peek_string(part, "type");
+                        struct str text = json_peek_str(part, "text");
+                        if (!text.at || !type || strcmp(type, "text") != 0) {
                                 buf_release(&joined);
                                 return false;
                         }

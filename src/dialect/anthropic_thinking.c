@@ -9,26 +9,6 @@ static const int64_t budgets[EFFORTS] = {
         [EFFORT_HIGH] = 16384,   [EFFORT_XHIGH] = 32768, [EFFORT_MAX] = 32768,
 };
 
-static enum effort effort_of_budget(int64_t budget)
-{
-        if (budget <= 0)
-                return EFFORT_UNSET;
-        return budget <= 2048    ? EFFORT_LOW
-               : budget <= 8192  ? EFFORT_MEDIUM
-               : budget <= 24576 ? EFFORT_HIGH
-                                 : EFFORT_XHIGH;
-}
-
-static bool wants_off(const struct chat_reasoning *t)
-{
-        return t->mode == THINKING_OFF || (t->mode == THINKING_UNSET && t->effort == EFFORT_NONE);
-}
-
-static bool wants_thought(const struct chat_reasoning *t)
-{
-        return !wants_off(t) && (t->mode != THINKING_UNSET || t->effort > EFFORT_NONE);
-}
-
 static int64_t clamp(int64_t n, int64_t low, int64_t high)
 {
         return high && n > high ? high : n < low ? low : n;
@@ -102,14 +82,14 @@ void anthropic_plan_thinking(const struct chat_request *r, const struct model_ca
                 return;
         if (budget && t->effort > EFFORT_NONE && caps->efforts)
                 p->effort = t->effort;
-        if (wants_off(t))
+        if (reasoning_wants_off(t))
                 plan_off(r, caps, p);
-        else if (wants_thought(t) && budget &&
+        else if (reasoning_wants_thought(t) && budget &&
                  (t->mode != THINKING_UNSET || !p->effort || r->from != DIALECT_ANTHROPIC))
                 plan_budget(r, caps, p);
-        else if (wants_thought(t) && !budget)
+        else if (reasoning_wants_thought(t) && !budget)
                 plan_adaptive(r, caps, p);
-        if (!budget && wants_off(t) && t->effort > EFFORT_NONE && !p->effort)
+        if (!budget && reasoning_wants_off(t) && t->effort > EFFORT_NONE && !p->effort)
                 p->effort = t->effort;
         unsigned known = caps->efforts & ~(1u << EFFORT_NONE);
         if (p->effort == EFFORT_MINIMAL)

@@ -83,6 +83,26 @@ bool chat_loop_lacks_thinking(const struct chat_request *r, enum dialect_id vend
         return lacks;
 }
 
+enum effort effort_of_budget(int64_t budget_tokens)
+{
+        if (budget_tokens <= 0)
+                return EFFORT_UNSET;
+        return budget_tokens <= 2048    ? EFFORT_LOW
+               : budget_tokens <= 8192  ? EFFORT_MEDIUM
+               : budget_tokens <= 24576 ? EFFORT_HIGH
+                                        : EFFORT_XHIGH;
+}
+
+bool reasoning_wants_off(const struct chat_reasoning *t)
+{
+        return t->mode == THINKING_OFF || (t->mode == THINKING_UNSET && t->effort == EFFORT_NONE);
+}
+
+bool reasoning_wants_thought(const struct chat_reasoning *t)
+{
+        return !reasoning_wants_off(t) && (t->mode != THINKING_UNSET || t->effort > EFFORT_NONE);
+}
+
 struct chat_message *chat_add_message(struct arena *a, struct chat_request *r, enum chat_role role)
 {
         struct chat_message *m = arena_alloc(a, sizeof *m);

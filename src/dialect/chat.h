@@ -393,6 +393,11 @@ bool chat_loop_lacks_thinking(const struct chat_request *r, enum dialect_id vend
 /* The detail ("low", "high", "original"; "auto" is no wish) that every image of the request has. NULL: none,
  * or they do not agree, then mixed. */
 const char *chat_common_detail(const struct chat_request *r, bool *mixed);
+/* A budget of tokens in the words of efforts; EFFORT_UNSET when there is none. */
+enum effort effort_of_budget(int64_t budget_tokens);
+/* What the caller asked for: no thought at all; some thought. Neither: nothing was said. */
+bool reasoning_wants_off(const struct chat_reasoning *t);
+bool reasoning_wants_thought(const struct chat_reasoning *t);
 /* All text blocks of a list put together. */
 struct str chat_join_text(struct arena *a, const struct chat_block *blocks);
 /* The events a reply would have streamed, for targets that answer in one piece: START … USAGE, STOP, END. */

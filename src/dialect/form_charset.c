@@ -67,7 +67,7 @@ static bool convert(struct arena *a, struct str in, const char *charset, struct 
         return true;
 }
 
-bool form_to_utf8(struct arena *a, struct str in, const char *charset, struct str *out, struct err *err)
+static bool to_utf8(struct arena *a, struct str in, const char *charset, struct str *out, struct err *err)
 {
         if (!charset || !*charset || strcasecmp(charset, "utf-8") == 0 || strcasecmp(charset, "utf8") == 0) {
                 size_t good = text_utf8_prefix(in.at, in.len);
@@ -93,4 +93,14 @@ bool form_to_utf8(struct arena *a, struct str in, const char *charset, struct st
                 return true;
         return err_set(err, a, ERR_BAD_REQUEST, NULL, errno == EINVAL ? "unknown charset" : "not valid %.40s",
                        name);
+}
+
+bool form_to_utf8(struct arena *a, struct str in, const char *charset, struct str *out, struct err *err)
+{
+        if (!to_utf8(a, in, charset, out, err))
+                return false;
+        /* As in JSON: no provider takes one, and what reads it as a C string would see less than was checked.
+         */
+        return !out->len || !memchr(out->at, '\0', out->len) ||
+               err_set(err, a, ERR_BAD_REQUEST, NULL, "a NUL character in text");
 }

@@ -128,10 +128,19 @@ static bool is_web_url(const char *uri)
         return strncasecmp(uri, "https://", 8) == 0 || strncasecmp(uri, "http://", 7) == 0;
 }
 
-/* Addresses that mean something to Google alone: an upload, or a video that it watches itself. */
+/* Addresses that mean something to Google alone: an upload, however its host is written, or a video that it
+ * watches itself. */
 static bool is_upload(const char *uri)
 {
-        return !is_web_url(uri) || strncasecmp(uri, "https://generativelanguage.googleapis.com/", 42) == 0;
+        static const char host[] = "generativelanguage.googleapis.com";
+        size_t len = sizeof host - 1;
+        if (!is_web_url(uri))
+                return true;
+        const char *at = strstr(uri, "://") + 3;
+        const char *end = at + strcspn(at, "/?#\\"), *user = memrchr(at, '@', (size_t)(end - at));
+        at = user ? user + 1 : at;
+        return (size_t)(end - at) >= len && strncasecmp(at, host, len) == 0 &&
+               (at + len == end || at[len] == ':' || at[len] == '.');
 }
 
 static bool is_video_page(const char *uri)

@@ -10,6 +10,8 @@ struct view {
 
 static struct view view_part(struct view v, size_t from, size_t len)
 {
+        if (!v.at) /* of a box that is not there */
+                return v;
         if (from > v.len)
                 from = v.len;
         if (len > v.len - from)

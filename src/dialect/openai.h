@@ -41,7 +41,8 @@ struct openai_thoughts {
         struct str next_text, next_call;
         enum dialect_id next_text_from, next_call_from;
 };
-void openai_read_thoughts(struct arena *a, json_object *message, struct openai_thoughts *out);
+/* is_piece: of a stream, where the text of a signed thought has been told already. */
+void openai_read_thoughts(struct arena *a, json_object *message, bool is_piece, struct openai_thoughts *out);
 /* Puts what stood apart onto the first text and the first call without one. */
 void openai_sign_next(const struct openai_thoughts *thoughts, struct chat_block *blocks);
 /* Signature of a call: extra_content.google.thought_signature. */
@@ -66,6 +67,9 @@ void openai_write_error(struct json_writer *w, const struct err *e);
  * signature is left out: pieces of a stream. */
 void openai_write_thought(struct json_writer *w, struct arena *a, const struct chat_block *b, struct str text,
                           struct str signature, int64_t index);
+/* The last piece of a signed thought: the text that came before it stands in a member of its own. */
+void openai_write_told_thought(struct json_writer *w, struct arena *a, const struct chat_block *b,
+                               struct str told, struct str signature, int64_t index);
 /* An entry that carries the signature of a text (gemini). */
 void openai_write_text_signature(struct json_writer *w, struct arena *a, const struct chat_block *b,
                                  struct str signature, int64_t index);

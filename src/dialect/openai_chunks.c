@@ -252,7 +252,11 @@ static void send_thought(struct encoder *e, const struct sent_choice *choice, co
         if (text.len)
                 jw_key_str(&w, "reasoning_content", text);
         jw_key_array(&w, "reasoning_details");
-        openai_write_thought(&w, e->c->arena, &b->start, text, signature, b->detail);
+        if (signature.len)
+                openai_write_told_thought(&w, e->c->arena, &b->start, contents(&b->held), signature,
+                                          b->detail);
+        else
+                openai_write_thought(&w, e->c->arena, &b->start, text, signature, b->detail);
         jw_end(&w);
         close_delta(e, &w, NULL, NULL);
 }
@@ -292,12 +296,11 @@ static void send_delta_text(struct encoder *e, struct sent_choice *choice, struc
                 choice->characters += openai_characters(text);
                 break;
         case BLOCK_THINKING:
-                if (b->detail >= 0) {
-                        send_thought(e, choice, b, text, (struct str){0}, out);
-                        break;
-                }
-                send_text(e, out, choice, "reasoning_content", text);
                 buf_add_str(&b->held, text);
+                if (b->detail >= 0)
+                        send_thought(e, choice, b, text, (struct str){0}, out);
+                else
+                        send_text(e, out, choice, "reasoning_content", text);
                 break;
         case BLOCK_REFUSAL:
                 send_text(e, out, choice, "refusal", text);

@@ -329,7 +329,7 @@ static void decode_assistant(struct reading *m, json_object *message, const stru
         struct openai_thoughts thoughts;
         struct str refusal;
         json_object *audio;
-        openai_read_thoughts(m->r->arena, message, &thoughts);
+        openai_read_thoughts(m->r->arena, message, false, &thoughts);
         for (struct chat_block *b = thoughts.first, *next; b; b = next) {
                 next = b->next;
                 b->path = path_text(m, at, "reasoning_details");

@@ -251,7 +251,7 @@ static void read_annotations(struct arena *a, struct chat_choice *c, json_object
 static void read_message(struct arena *a, struct chat_choice *c, json_object *message, const char *reply_id)
 {
         struct openai_thoughts thoughts;
-        openai_read_thoughts(a, message, &thoughts);
+        openai_read_thoughts(a, message, false, &thoughts);
         for (struct chat_block *b = thoughts.first, *next; b; b = next) {
                 next = b->next;
                 append_block(c, b);

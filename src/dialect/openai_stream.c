@@ -120,7 +120,7 @@ static void add_text(struct choice *c, struct chat_events *out, enum chat_block_
 static void read_thoughts(struct decoder *d, struct choice *c, json_object *delta, struct chat_events *out)
 {
         struct openai_thoughts thoughts;
-        openai_read_thoughts(out->arena, delta, &thoughts);
+        openai_read_thoughts(out->arena, delta, true, &thoughts);
         /* In a stream the signature of a text is told after it. */
         if (thoughts.next_text.len && c->open >= 0 && c->open_type == BLOCK_TEXT) {
                 struct chat_event *e = add_delta(c, out, c->open, DELTA_SIGNATURE, thoughts.next_text);

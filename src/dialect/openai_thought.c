@@ -5,6 +5,13 @@
 #include "dialect/carry.h"
 #include "dialect/openai.h"
 
+/*
+ * The text of a signed thought that was told in pieces before. OpenAI's own SDK, putting a stream together,
+ * keeps of a member that it does not know only what came last: without this a signature would come back
+ * without its text.
+ */
+static const char told_text[] = "told_text";
+
 static struct chat_block *add_thought(struct arena *a, struct openai_thoughts *out)
 {
         struct chat_block *b = arena_alloc(a, sizeof *b);
@@ -60,7 +67,7 @@ static bool is_same_entry(const struct openai_thoughts *out, json_object *entry,
         return same;
 }
 
-static bool read_details(struct arena *a, json_object *details, struct openai_thoughts *out)
+static bool read_details(struct arena *a, json_object *details, bool is_piece, struct openai_thoughts *out)
 {
         int64_t last_index = -1;
         size_t count = json_object_array_length(details);
@@ -68,6 +75,7 @@ static bool read_details(struct arena *a, json_object *details, struct openai_th
                 json_object *entry = json_object_array_get_idx(details, i);
                 struct str text = json_peek_str(entry, "text"), signature = json_peek_str(entry, "signature");
                 struct str data = json_peek_str(entry, "data");
+                struct str told = is_piece ? (struct str){0} : json_peek_str(entry, told_text);
                 if (!text.at)
                         text = json_peek_str(entry, "summary");
                 bool same = is_same_entry(out, entry, &last_index);
@@ -80,6 +88,10 @@ static bool read_details(struct arena *a, json_object *details, struct openai_th
                         block = add_thought(a, out);
                 if (text.len)
                         block->text = joined(a, block->text, text);
+                if (told.len && !block)
+                        block = add_thought(a, out);
+                if (told.len)
+                        block->text = text = told;
                 if (signature.len)
                         take_signature(a, out, &block, signature, text, false);
                 if (data.len && !signature.len) {
@@ -90,11 +102,11 @@ static bool read_details(struct arena *a, json_object *details, struct openai_th
         return out->first || out->next_text.at || out->next_call.at;
 }
 
-void openai_read_thoughts(struct arena *a, json_object *message, struct openai_thoughts *out)
+void openai_read_thoughts(struct arena *a, json_object *message, bool is_piece, struct openai_thoughts *out)
 {
         *out = (struct openai_thoughts){0};
         json_object *details = json_peek_array(message, "reasoning_details");
-        if (details && read_details(a, details, out) && out->first)
+        if (details && read_details(a, details, is_piece, out) && out->first)
                 return;
         struct str text = json_peek_str(message, "reasoning_content");
         if (!text.len)
@@ -165,6 +177,19 @@ void openai_write_thought(struct json_writer *w, struct arena *a, const struct c
                         jw_key_str(w, "signature",
                                    wrapped(a, b->signature_from, CARRY_ON_THINKING, signature));
         }
+        jw_key_string(w, "format", format_of(b->signature_from));
+        jw_key_int(w, "index", index);
+        jw_end(w);
+}
+
+void openai_write_told_thought(struct json_writer *w, struct arena *a, const struct chat_block *b,
+                               struct str told, struct str signature, int64_t index)
+{
+        jw_object(w);
+        jw_key_string(w, "type", "reasoning.text");
+        jw_key_string(w, "text", "");
+        jw_key_str(w, "signature", wrapped(a, b->signature_from, CARRY_ON_THINKING, signature));
+        jw_key_str(w, told_text, told);
         jw_key_string(w, "format", format_of(b->signature_from));
         jw_key_int(w, "index", index);
         jw_end(w);

@@ -227,7 +227,7 @@ static bool begin(void *context, const struct relay_head *h)
 static bool gone(void *context)
 {
         struct client *c = context;
-        unsigned char bytes[4096];
+        unsigned char bytes[1024];
         if (!c->fcgi || c->fcgi->ipcFd < 0)
                 return c->broken;
         ssize_t n = recv(c->fcgi->ipcFd, bytes, sizeof bytes, MSG_DONTWAIT);

@@ -2,6 +2,7 @@
  * 6). */
 #include <string.h>
 
+#include "base/json.h"
 #include "base/text.h"
 #include "policy/fit_steps.h"
 
@@ -23,13 +24,49 @@ static bool refuse(struct fitting *f, const struct config_guard *g, const char *
 
 /* ---- references to files ---- */
 
+static bool is_listed(const char *const *names, const char *name)
+{
+        while (*names && strcmp(*names, name) != 0)
+                names++;
+        return *names;
+}
+
+/*
+ * Is there a reference anywhere in a piece of content that no decoder takes apart? As deep as the scan of the
+ * body lets it be. What a model or a program wrote is text to the provider, and a result that names the file
+ * it made gives nobody that file.
+ */
+static bool refers(json_object *node)
+{
+        static const char *const references[] = {"file_id", "file_ids", "fileData", "file_data",
+                                                 "fileUri", "file_uri", NULL};
+        static const char *const free_text[] = {"input", "arguments", "args", NULL};
+        const char *type = json_peek_string(node, "type");
+        size_t len = type ? strlen(type) : 0;
+        bool made = len > 7 && strcmp(type + len - 7, "_output") == 0;
+        if (json_object_is_type(node, json_type_array)) {
+                for (size_t i = 0; i < json_object_array_length(node); i++) {
+                        if (refers(json_object_array_get_idx(node, i)))
+                                return true;
+                }
+        }
+        if (!json_object_is_type(node, json_type_object))
+                return false;
+        json_object_object_foreach(node, key, value)
+        {
+                if (value && !made && is_listed(references, key))
+                        return true;
+                if (!is_listed(free_text, key) && refers(value))
+                        return true;
+        }
+        return false;
+}
+
 static const char *find_file(const struct chat_block *blocks)
 {
         for (const struct chat_block *b = blocks; b; b = b->next) {
-                bool uploaded = b->type == BLOCK_OTHER && json_object_is_type(b->raw, json_type_object) &&
-                                json_object_object_get_ex(b->raw, "file_id", NULL);
                 const char *inner = b->content ? find_file(b->content) : NULL;
-                if (b->source.kind == SOURCE_FILE_ID || uploaded)
+                if (b->source.kind == SOURCE_FILE_ID || refers(b->raw))
                         return b->path ? b->path : "file_id";
                 if (inner)
                         return inner;

@@ -2,29 +2,9 @@
  * the caller asked for and does not get as asked. */
 #include "policy/fit_steps.h"
 
-static enum effort effort_of_budget(int64_t budget)
-{
-        if (budget <= 0)
-                return EFFORT_UNSET;
-        return budget <= 2048    ? EFFORT_LOW
-               : budget <= 8192  ? EFFORT_MEDIUM
-               : budget <= 24576 ? EFFORT_HIGH
-                                 : EFFORT_XHIGH;
-}
-
-static bool wants_off(const struct chat_reasoning *t)
-{
-        return t->mode == THINKING_OFF || (t->mode == THINKING_UNSET && t->effort == EFFORT_NONE);
-}
-
-static bool wants_thought(const struct chat_reasoning *t)
-{
-        return !wants_off(t) && (t->mode != THINKING_UNSET || t->effort > EFFORT_NONE);
-}
-
 static void drop(struct fitting *f)
 {
-        bool as_asked = wants_off(&f->request->reasoning) && f->caps.reasoning == REASONING_NONE;
+        bool as_asked = reasoning_wants_off(&f->request->reasoning) && f->caps.reasoning == REASONING_NONE;
         fit_clear_field(f->request, FIELD_REASONING);
         if (as_asked)
                 fit_note_forced(f, FIELD_REASONING, f->to == DIALECT_OPENAI);
@@ -58,7 +38,7 @@ static void fit_effort(struct fitting *f)
 {
         struct chat_reasoning *t = &f->request->reasoning;
         if (f->caps.tools_with_reasoning == TRI_NO && has_functions(f->request) && t->effort != EFFORT_NONE) {
-                bool told = wants_thought(t);
+                bool told = reasoning_wants_thought(t);
                 *t = (struct chat_reasoning){.effort = EFFORT_NONE, .show = t->show};
                 if (told)
                         fit_note(f, FIELD_REASONING, false, true);
@@ -95,7 +75,7 @@ static bool is_forced(const struct fitting *f)
 static void fit_budget(struct fitting *f)
 {
         struct chat_reasoning *t = &f->request->reasoning;
-        if (!wants_thought(t))
+        if (!reasoning_wants_thought(t))
                 return;
         bool effort_only = t->mode == THINKING_UNSET;
         if (effort_only && f->from == DIALECT_ANTHROPIC && f->caps.efforts)
@@ -111,7 +91,7 @@ static void fit_budget(struct fitting *f)
 static bool mode_changes(const struct fitting *f)
 {
         const struct chat_reasoning *t = &f->request->reasoning;
-        if (wants_off(t))
+        if (reasoning_wants_off(t))
                 return f->caps.off == THINKING_OFF_NEVER ||
                        (t->mode == THINKING_OFF && f->caps.off == THINKING_OFF_BETWEEN_TOOLS);
         if (t->mode == THINKING_BETWEEN_TOOLS)
@@ -158,7 +138,7 @@ static void fit_gemini(struct fitting *f)
         if (f->from == DIALECT_GEMINI &&
             ((level && t->mode == THINKING_BUDGET) || (budget && t->mode == THINKING_UNSET)))
                 fit_note(f, FIELD_REASONING, false, false);
-        else if (wants_off(t) && (level || f->caps.off == THINKING_OFF_NEVER))
+        else if (reasoning_wants_off(t) && (level || f->caps.off == THINKING_OFF_NEVER))
                 fit_note(f, FIELD_REASONING, false, false);
         if (level && t->effort > EFFORT_NONE)
                 snap(f, false);

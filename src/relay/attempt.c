@@ -67,8 +67,10 @@ static bool can_patch(const struct attempt *at, const struct fit *fit)
                !at->run->images_fetched && at->dialect->address_chat_request && !carry_present(call->body);
 }
 
-static bool patch_request(struct attempt *at, const struct fit *fit, const struct wire_target *target,
-                          struct wire_request *wire)
+/* Not inlined: its edits would stand on the stack below the whole stream. */
+static __attribute__((noinline)) bool patch_request(struct attempt *at, const struct fit *fit,
+                                                    const struct wire_target *target,
+                                                    struct wire_request *wire)
 {
         const struct relay_call *call = at->run->call;
         struct patch_edit edits[EDITS_MAX];
@@ -101,25 +103,11 @@ static enum attempt_result deliver_reply(struct attempt *at, const struct chat_r
         const struct relay_call *call = run->call;
         struct buf out;
         buf_init(&out, ANSWER_BYTES_MAX);
-        run->record->usage = reply->usage;
-        run->record->served_model = reply->model;
         run->record->first_token_ms = clock_now_ms() - call->started_ms;
         call->answer->latency_ms = run->record->first_token_ms;
-        if (!raw.at) {
+        if (!raw.at)
                 call->dialect->encode_chat_reply(call->answer, reply, &out);
-                raw = (struct str){out.data, out.len};
-        }
-        enum attempt_result result = ATTEMPT_ANSWERED;
-        if (out.failed) {
-                at->fault = (struct upstream_fault){.kind = FAULT_MALFORMED};
-                result = ATTEMPT_FAILED;
-        } else {
-                deliver_prepare(run, at->target, reply->model, false);
-                run->content_sent = true;
-                if (!deliver_bytes(run, raw, false))
-                        result = ATTEMPT_OVER;
-        }
-        run->record->whole = result == ATTEMPT_ANSWERED;
+        enum attempt_result result = deliver_answer(at, reply->model, &reply->usage, raw, &out);
         buf_release(&out);
         return result;
 }

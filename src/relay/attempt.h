@@ -49,6 +49,9 @@ void deliver_header(struct relay_run *run, const char *name, const char *value);
 /* Status, content type and the x-tollgate headers of an answer by this target. */
 void deliver_prepare(struct relay_run *run, const struct config_target *target, const char *served_model,
                      bool stream);
+/* An answer in one piece: the provider's own bytes, or (raw.at NULL) what was encoded. */
+enum attempt_result deliver_answer(struct attempt *at, const char *served_model,
+                                   const struct chat_usage *usage, struct str raw, const struct buf *encoded);
 /* Counts n more bytes in flight against max_memory; false: no room. */
 bool deliver_meter(struct relay_run *run, int64_t n);
 

@@ -69,3 +69,20 @@ bool deliver_meter(struct relay_run *run, int64_t n)
         run->metered += n;
         return true;
 }
+
+enum attempt_result deliver_answer(struct attempt *at, const char *served_model,
+                                   const struct chat_usage *usage, struct str raw, const struct buf *encoded)
+{
+        struct relay_run *run = at->run;
+        run->record->usage = *usage;
+        run->record->served_model = served_model;
+        if (!raw.at && encoded->failed) {
+                at->fault = (struct upstream_fault){.kind = FAULT_MALFORMED};
+                return ATTEMPT_FAILED;
+        }
+        deliver_prepare(run, at->target, served_model, false);
+        run->content_sent = true;
+        run->record->whole =
+                deliver_bytes(run, raw.at ? raw : (struct str){encoded->data, encoded->len}, false);
+        return run->record->whole ? ATTEMPT_ANSWERED : ATTEMPT_OVER;
+}

@@ -21,29 +21,29 @@ static void add_usage(struct chat_usage *sum, const struct chat_usage *more)
 static enum attempt_result deliver_vectors(struct attempt *at, const struct embed_reply *reply,
                                            struct str raw)
 {
-        struct relay_run *run = at->run;
-        const struct relay_call *call = run->call;
+        const struct relay_call *call = at->run->call;
         struct buf out;
         buf_init(&out, ANSWER_BYTES_MAX);
-        run->record->usage = reply->usage;
-        run->record->served_model = reply->model;
         call->answer->latency_ms = clock_now_ms() - call->started_ms;
-        if (!raw.at) {
+        if (!raw.at)
                 call->dialect->encode_embed_reply(call->answer, reply, &out);
-                raw = (struct str){out.data, out.len};
-        }
-        enum attempt_result result = ATTEMPT_ANSWERED;
-        if (out.failed) {
-                at->fault = (struct upstream_fault){.kind = FAULT_MALFORMED};
-                result = ATTEMPT_FAILED;
-        } else {
-                deliver_prepare(run, at->target, reply->model, false);
-                if (!deliver_bytes(run, raw, false))
-                        result = ATTEMPT_OVER;
-        }
-        run->record->whole = result == ATTEMPT_ANSWERED;
+        enum attempt_result result = deliver_answer(at, reply->model, &reply->usage, raw, &out);
         buf_release(&out);
         return result;
+}
+
+/* Providers that say nothing of usage (gemini-embedding-001): four characters a token. */
+static void estimate_usage(const struct embed_request *r, struct chat_usage *usage)
+{
+        size_t bytes = 0, tokens = 0;
+        if (usage->known)
+                return;
+        for (const struct embed_input *i = r->inputs; i; i = i->next) {
+                bytes += i->text.len + 3;
+                tokens += i->token_count;
+        }
+        *usage =
+                (struct chat_usage){.known = true, .estimated = true, .input = (int64_t)(bytes / 4 + tokens)};
 }
 
 /* One upstream call; the body of the answer is left in x. False: a fault, an error, or the client has left.
@@ -109,6 +109,8 @@ static enum attempt_result ask_all(struct attempt *at, const struct embed_fit *f
                 struct embed_input *rest = batch.last_input->next;
                 batch.last_input->next = NULL;
                 bool ok = ask_batch(at, &batch, target, &part);
+                if (ok)
+                        estimate_usage(&batch, &part.usage);
                 batch.last_input->next = rest;
                 if (!ok)
                         return at->run->stop || at->err.cause != ERR_NONE ? ATTEMPT_OVER : ATTEMPT_FAILED;

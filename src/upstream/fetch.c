@@ -12,6 +12,9 @@
 #include "base/text.h"
 #include "dialect/image.h"
 
+/* Whether libcurl or we ourselves saw it first. */
+static const char too_late[] = "it took too long";
+
 enum { REDIRECTS_MAX = 3, HEADER_BYTES_MAX = 64 * 1024, CONNECT_MS = 5000 };
 
 /* What all targets that want bytes take. */
@@ -198,7 +201,7 @@ static bool follow(struct transfer_job *j, CURLcode result)
         curl_easy_getinfo(j->easy, CURLINFO_REDIRECT_URL, &next);
         if (result != CURLE_OK) {
                 if (!j->cause)
-                        j->cause = curl_easy_strerror(result);
+                        j->cause = result == CURLE_OPERATION_TIMEDOUT ? too_late : curl_easy_strerror(result);
         } else if (status >= 300 && status < 400 && next) {
                 if (++j->redirects <= REDIRECTS_MAX)
                         return step(j, arena_strdup(j->all->arena, next));
@@ -269,7 +272,7 @@ static void drive(struct fetching *f)
         }
         for (size_t i = 0; i < f->count; i++) {
                 if (!f->jobs[i].ended && !f->jobs[i].cause && !first_failed(f))
-                        f->jobs[i].cause = "it took too long";
+                        f->jobs[i].cause = too_late;
         }
 }
 

@@ -8,7 +8,9 @@ enum {
         LANES_AT_REST = 128,      /* more are closed rather than kept */
         LANE_REST_MS = 60 * 1000, /* longer than that, providers have closed the connections anyway */
         LANE_CONNECTIONS = 4,
-        RECEIVE_BUFFER = 16 * 1024,
+        RECEIVE_BUFFER = 4 * 1024, /* each stream that waits has one */
+        SEND_BUFFER =
+                16 * 1024, /* kept by each handle that has sent over TLS: a record's size, libcurl's least */
 };
 
 struct upstream_pool {
@@ -146,6 +148,7 @@ static void handle_set_up(struct upstream_lane *lane, CURL *e)
         curl_easy_setopt(e, CURLOPT_TCP_NODELAY, 1L);
         curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L);
         curl_easy_setopt(e, CURLOPT_BUFFERSIZE, (long)RECEIVE_BUFFER);
+        curl_easy_setopt(e, CURLOPT_UPLOAD_BUFFERSIZE, (long)SEND_BUFFER);
         curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
         curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
         curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);

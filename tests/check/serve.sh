@@ -71,21 +71,21 @@ END
 }
 models=$(model_row echo '"chat", "vision", "embed"' '{ provider = "local"; model = "echo"; }')
 accounts='  { name = "public"; models = ["echo"]; }'
-key=
-if [ -n "$targets" ]; then
-        models="$models,
-$(model_row assistant '"chat", "vision"' "$targets")"
-        "$prefix/bin/tollgate" key new >"$run/key" 2>&1 || die 'no key could be made'
-        key=$(grep -oE 'tg-[A-Za-z0-9_-]+' "$run/key" | head -n 1)
-        rm -f "$run/key"
-        [ -n "$key" ] || die 'no key could be made'
-        hash=$(printf %s "$key" | sha256sum | cut -d ' ' -f 1)
-        accounts="  { name = \"you\"; models = [\"*\"]; direct = true;
+real=$targets
+echo_target='{ provider = "local"; model = "echo"; }'
+models="$models,
+$(model_row assistant '"chat", "vision"' "${targets:-$echo_target}"),
+$(model_row search '"embed"' "${search:-$echo_target}")"
+
+# A key of the moment: SDKs insist on one, and the real models stand behind it.
+"$prefix/bin/tollgate" key new >"$run/key" 2>&1 || die 'no key could be made'
+key=$(grep -oE 'tg-[A-Za-z0-9_-]+' "$run/key" | head -n 1)
+rm -f "$run/key"
+[ -n "$key" ] || die 'no key could be made'
+hash=$(printf %s "$key" | sha256sum | cut -d ' ' -f 1)
+accounts="  { name = \"you\"; models = [\"*\"]; direct = true;
     keys = ( { name = \"quickstart\"; sha256 = \"$hash\"; } ); },
 $accounts"
-fi
-[ -z "$search" ] || models="$models,
-$(model_row search '"embed"' "$search")"
 
 cat >"$run/tollgate.conf" <<END
 # Written by ./quickstart, which replaces it each time.
@@ -121,6 +121,16 @@ server.username  = "$user"
 server.groupname = "$user"
 END
 mkdir "$run/htdocs"
+cat >"$run/htdocs/form.html" <<'END'
+<!doctype html>
+<meta charset="utf-8">
+<title>Tollgate</title>
+<form action="/ai/vision" method="post" enctype="multipart/form-data">
+  <input name="prompt" value="What is in this picture?">
+  <input type="file" name="image" accept="image/*">
+  <button>Ask</button>
+</form>
+END
 chmod 755 "$run"
 [ -z "$user" ] || chown -R "$user" "$run"
 "$prefix/bin/tollgate" check -c "$run/tollgate.conf" >"$run/check.log" 2>&1 || {
@@ -152,12 +162,15 @@ kill -0 "$server" 2>/dev/null || {
 body='{"model":"%s","messages":[{"role":"user","content":"Hello!"}]}'
 say '' "Tollgate stands at $url/ — Ctrl-C ends it. Try:" ''
 say "curl $url/v1/chat/completions -H 'content-type: application/json' -d '$(printf "$body" echo)'"
-if [ -n "$key" ]; then
-        say '' 'Callers without a key get the built-in echo provider. With this key, made just now, the real models:' '' "  $key" ''
-        say "curl $url/v1/chat/completions -H 'authorization: Bearer $key' -H 'content-type: application/json' -d '$(printf "$body" assistant)'"
+if [ -n "$real" ]; then
+        say '' 'Callers without a key get the built-in echo provider. With this key, made just now, the real models:'
 else
-        say '' 'The built-in echo provider answers. Set GEMINI_API_KEY, OPENAI_API_KEY or ANTHROPIC_API_KEY for real models.'
+        say '' 'The built-in echo provider answers all; GEMINI_API_KEY, OPENAI_API_KEY or ANTHROPIC_API_KEY put real models' \
+                'behind this key, made just now:'
 fi
+say '' "  $key" ''
+say "curl $url/v1/chat/completions -H 'authorization: Bearer $key' -H 'content-type: application/json' -d '$(printf "$body" assistant)'"
+say '' "A form that sends a picture: http://127.0.0.1:$port/form.html"
 say ''
 wait "$server"
 status=$?

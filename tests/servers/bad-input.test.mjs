@@ -111,7 +111,8 @@ eachServer('bad input', {}, (s) => {
                                 assert.equal(short.status, 400, short.all.slice(0, 300));
                                 errorOf(dialect, short.json);
                                 const long = await raw(s.server.port, post(`/ai${d.path}`, headers, d.good, d.good.length + 500), { end: true, ms: 3000 });
-                                assert.ok([0, 400, 408].includes(long.status), `${long.status}: the rest never came`);
+                                /* mod_fcgid has a word of its own for it. */
+                                assert.ok([0, 400, 408, ...(s.kind === 'apache-fcgid' ? [500] : [])].includes(long.status), `${long.status}: the rest never came`);
                                 for (const length of ['-1', 'x', '99999999999999999999']) {
                                         const odd = await raw(s.server.port, post(`/ai${d.path}`, headers, d.good, length), { ms: 3000 });
                                         assert.ok([0, 400, 413].includes(odd.status), `${length}: ${odd.status}`);
@@ -170,7 +171,7 @@ eachServer('bad input', {}, (s) => {
                                 const r = await raw(s.server.port, post(`/ai${d.path}`, headers, d.good));
                                 assert.equal(r.status, 200);
                                 assert.ok(!r.headers.some(([k, v]) => k === 'x-request-id' && /[\t"<]/.test(v)));
-                                assert.ok(!/\n[^\n]*x-evil: 1/.test(s.server.errorLog().replace(/\\[nr]/g, '')) || !/^x-evil/m.test(s.server.errorLog()), 'no forged log line');
+                                assert.doesNotMatch(s.server.errorLog(), /^x-evil/m, 'no forged log line');
                         });
                 });
 

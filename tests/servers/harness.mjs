@@ -175,6 +175,7 @@ function prepare(kind, row, options, port) {
 async function startLighttpd(server) {
         const { folder, options } = server;
         const q = (value) => JSON.stringify(value);
+        const given = { ...options.env, ...(options.program ? { TOLLGATE_REAL: server.env.TOLLGATE_REAL } : {}) };
         /* The file that the sample reads paths of one's own from. */
         fs.writeFileSync(path.join(folder, 'tollgate-local.conf'), [
                 `var.tollgate_fcgi := ${q(server.responder)}`,
@@ -193,6 +194,11 @@ async function startLighttpd(server) {
                 serverUser ? `server.username = ${q(serverUser.name)}` : '',
                 serverUser ? `server.groupname = ${q(serverUser.group)}` : '',
                 `include ${q(path.join(sourceDir, server.row.sample))}`,
+                /* As the sample says: lighttpd hands CGI programs nothing of its own environment. */
+                ...(server.row.cgi && Object.keys(given).length > 0 ? [
+                        '$HTTP["url"] =~ "^/ai(?:/|$)" {',
+                        `setenv.set-environment += ( ${Object.entries(given).map(([name, value]) => `${q(name)} => ${q(value)}`).join(', ')} )`,
+                        '}'] : []),
         ].join('\n') + '\n');
         server.main = run(server, which('lighttpd'), ['-D', '-f', path.join(folder, 'lighttpd.conf')]);
 }
@@ -201,6 +207,7 @@ const apacheBase = ['mpm_event', 'authz_core', 'authz_user', 'authn_core', 'auth
 
 async function startApache(server) {
         const { folder, options, row } = server;
+        const given = { ...options.env, ...(options.program ? { TOLLGATE_REAL: server.env.TOLLGATE_REAL } : {}) };
         if (row.modules.includes('proxy_fcgi'))
                 await startResponder(server);
         const lines = [
@@ -219,11 +226,9 @@ async function startApache(server) {
                 `Define TOLLGATE_SOCKET "${server.socket}"`, `Define TOLLGATE_USERS "${server.users}"`,
                 `Define TOLLGATE_LOG "${folder}/log/access.log"`,
                 ...(options.login ? ['Define TOLLGATE_LOGIN'] : []),
-                ...Object.entries(options.env ?? {}).map(([name]) => `PassEnv ${name}`),
+                ...Object.entries(given).map(([name, value]) => (row.modules.includes('fcgid') ? `FcgidInitialEnv ${name} "${value}"` : `PassEnv ${name}`)),
                 ...(row.htaccess ? htaccessLines(server) : [`Include "${path.join(sourceDir, row.sample)}"`]),
         ];
-        if (options.program)
-                lines.push('PassEnv TOLLGATE_REAL', ...(row.modules.includes('fcgid') ? ['FcgidInitialEnv TOLLGATE_REAL'] : []));
         fs.writeFileSync(path.join(folder, 'apache.conf'), lines.join('\n') + '\n');
         server.main = run(server, which('apache2'), ['-f', path.join(folder, 'apache.conf'), '-DFOREGROUND']);
 }

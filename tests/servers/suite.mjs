@@ -24,6 +24,8 @@ export const eachServer = (title, options, body) => {
                                 await s.fake?.stop();
                                 if (s.config)
                                         removeFolder(s.config.folder);
+                                const log = s.server?.errorLog() ?? '';
+                                assert.doesNotMatch(log, /AddressSanitizer|LeakSanitizer|runtime error:/, 'what a sanitizer found');
                         });
                         beforeEach(() => s.fake?.reset());
                         afterEach(() => assert.deepEqual(s.fake?.violations ?? [], [], 'what went to the provider'));

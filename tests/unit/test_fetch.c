@@ -492,7 +492,7 @@ static const struct fetch_case {
         {"/endless", "it is too large"},
         {"/half", ""},
         {"/headers", "its headers are too long"},
-        {"/slow?token=hidden#part", "imeout"},
+        {"/slow?token=hidden#part", "it took too long"},
 };
 
 static void test_fetch(void **state)

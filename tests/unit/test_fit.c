@@ -66,6 +66,7 @@ static const struct config_guard guards[] = {
         {"anthropic", "tool:web_search*", "hosted-tools", false},
         {"anthropic", "tool:code_execution*", "hosted-tools", true},
         {"anthropic", "file_id", "files", true},
+        {"gemini", "fileData", "files", true},
         {"gemini", "cachedContent", "files", false},
         {"gemini", "labels", "files", false},
 };
@@ -79,6 +80,8 @@ static const struct config_account nobody = {.name = "nobody"};
 #define O(members) "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]" members "}"
 #define A(members)                                                                                           \
         "{\"model\":\"m\",\"max_tokens\":50,\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]" members "}"
+#define A_CONTENT(block)                                                                                     \
+        "{\"model\":\"m\",\"max_tokens\":5,\"messages\":[{\"role\":\"user\",\"content\":[" block "]}]}"
 #define G(members) "{\"contents\":[{\"role\":\"user\",\"parts\":[{\"text\":\"hi\"}]}]" members "}"
 #define TOOL_O     "\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}]"
 #define TOOL_A     "\"tools\":[{\"name\":\"f\",\"input_schema\":{\"type\":\"object\"}}]"
@@ -266,6 +269,25 @@ static const struct scene scenes[] = {
          "\"container_upload\","
          "\"file_id\":\"f\"}]}]}",
          "anthropic", "x", "messages[0].content[0]", NULL, NULL, &nobody},
+        /* a file deep inside content that nobody takes apart */
+        {"anthropic",
+         A_CONTENT("{\"type\":\"document\",\"source\":{\"type\":\"content\",\"content\":[{\"type\":\"image\","
+                   "\"source\":{\"type\":\"file\",\"file_id\":\"f\"}}]}}"),
+         "anthropic", "x", "messages[0].content[0]", NULL, NULL, &nobody},
+        {"anthropic",
+         A_CONTENT("{\"type\":\"document\",\"source\":{\"type\":\"content\",\"content\":[{\"type\":\"image\","
+                   "\"text\":\"x\",\"source\":{\"type\":\"file\",\"file_id\":\"f\"}}]}}"),
+         "anthropic", "x", "messages[0].content[0]", NULL, NULL, &nobody},
+        {"anthropic", A_CONTENT("{\"type\":\"text\",\"text\":\"x\",\"new\":[{\"file_ids\":[\"f\"]}]}"),
+         "anthropic", "x", "messages[0].content[0]", NULL, NULL, &nobody},
+        {"gemini",
+         "{\"contents\":[{\"parts\":[{\"fileData\":{\"mimeType\":\"video/mp4\",\"fileUri\":"
+         "\"https://generativelanguage.googleapis.com/v1beta/files/f\"}}]}]}",
+         "gemini", "x", "contents[0].parts[0]", NULL, NULL, &nobody},
+        {"gemini",
+         "{\"contents\":[{\"parts\":[{\"file_data\":{\"mime_type\":\"image/png\",\"file_uri\":"
+         "\"http://u@GenerativeLanguage.googleapis.com:443/v1beta/files/f\"}}]}]}",
+         "gemini", "x", "contents[0].parts[0]", NULL, NULL, &nobody},
         {"gemini", G(",\"cached_content\":\"c\",\"labels\":{\"a\":\"b\"}"), "gemini", "gemini-level", NULL,
          "cachedContent, labels", G(""), &nobody},
 };
@@ -380,6 +402,28 @@ static void permissions(void **state)
                 assert_int_equal(f.change_count, 0);
                 arena_free(a);
         }
+}
+
+/* What an earlier answer held comes back in the history, and reaches no file. */
+static void results_name_files(void **state)
+{
+        (void)state;
+        static const char body[] = A_CONTENT(
+                "{\"type\":\"bash_code_execution_tool_result\",\"tool_use_id\":\"t\",\"content\":{"
+                "\"type\":\"bash_code_execution_result\",\"content\":[{\"type\":"
+                "\"bash_code_execution_output\",\"file_id\":\"f\"}]}},"
+                "{\"type\":\"server_tool_use\",\"id\":\"t\",\"name\":\"n\",\"input\":{\"file_id\":\"f\"}}");
+        struct arena *a = arena_new();
+        struct scene s = {.client = "anthropic", .body = body};
+        struct config_provider provider = {.name = "p", .dialect = "anthropic"};
+        struct config_target target = {.provider = &provider, .model = "x"};
+        struct chat_request r;
+        struct err err = {0};
+        struct fit f;
+        assert_true(decode(a, &s, &r, &err));
+        fit_chat(a, &config, &r, &target, NULL, &nobody, &f);
+        assert_true(f.fits && f.patchable);
+        arena_free(a);
 }
 
 static void betas_are_guarded(void **state)
@@ -616,15 +660,11 @@ static void efforts_snap_to_the_nearest(void **state)
 int main(void)
 {
         static const struct CMUnitTest tests[] = {
-                cmocka_unit_test(requests_are_fitted),
-                cmocka_unit_test(permissions),
-                cmocka_unit_test(betas_are_guarded),
-                cmocka_unit_test(set_and_default),
-                cmocka_unit_test(set_in_gemini),
-                cmocka_unit_test(forced_efforts),
-                cmocka_unit_test(allowed_tools_are_filtered),
-                cmocka_unit_test(embeddings),
-                cmocka_unit_test(efforts_snap_to_the_nearest),
+                cmocka_unit_test(requests_are_fitted), cmocka_unit_test(permissions),
+                cmocka_unit_test(results_name_files),  cmocka_unit_test(betas_are_guarded),
+                cmocka_unit_test(set_and_default),     cmocka_unit_test(set_in_gemini),
+                cmocka_unit_test(forced_efforts),      cmocka_unit_test(allowed_tools_are_filtered),
+                cmocka_unit_test(embeddings),          cmocka_unit_test(efforts_snap_to_the_nearest),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -49,6 +49,8 @@ static void urlencoded_bodies(void **state)
                 {"a=x", "utf-8//TRANSLIT", NULL},
                 {"a=x", "ISO-2022-KR", NULL},
                 {"a%00b=x", NULL, NULL},
+                {"a=x%00y", NULL, NULL},
+                {"a=x%00y", "windows-1252", NULL},
         };
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
                 struct arena *a = arena_new();

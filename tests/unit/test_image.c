@@ -59,6 +59,9 @@ static const struct image_case {
         {BYTES("\0\0\0\x18"
                "ftypisom\0\0\0\0isommp42"),
          NULL, 0, 0},
+        {BYTES("\0\0\0\x10"
+               "ftypheic\0\0\0\0"),
+         "image/heic", 0, 0},
         {BYTES("<svg xmlns='http://www.w3.org/2000/svg'/>"), NULL, 0, 0},
         {BYTES("RIFF\x24\0\0\0AVI LIST"), NULL, 0, 0},
         {BYTES(""), NULL, 0, 0},
