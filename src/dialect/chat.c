@@ -288,6 +288,24 @@ bool chat_parse_data_url(struct arena *a, const char *url, size_t len, struct ch
         return true;
 }
 
+const char *chat_common_detail(const struct chat_request *r, bool *mixed)
+{
+        const char *common = NULL;
+        bool any = false, differ = false;
+        for (const struct chat_message *m = r->messages; m; m = m->next) {
+                for (const struct chat_block *b = m->blocks; b; b = b->next) {
+                        if (b->type != BLOCK_IMAGE)
+                                continue;
+                        const char *detail = b->detail && strcmp(b->detail, "auto") != 0 ? b->detail : NULL;
+                        differ |= any && (!detail != !common || (detail && strcmp(detail, common) != 0));
+                        common = any && !detail ? common : detail;
+                        any = true;
+                }
+        }
+        *mixed = differ;
+        return differ ? NULL : common;
+}
+
 struct str chat_join_text(struct arena *a, const struct chat_block *blocks)
 {
         size_t len = 0;

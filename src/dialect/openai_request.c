@@ -14,7 +14,7 @@ enum {
 
 /* Members that a hint is made of only at openai: harmless to leave out elsewhere. */
 static const char *const hint_names[] = {"prompt_cache_options", "prompt_cache_retention",
-                                         "safety_identifier", NULL};
+                                         "safety_identifier", "prediction", NULL};
 
 static const char *const chat_names[] = {"model",
                                          "messages",

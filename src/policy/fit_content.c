@@ -69,6 +69,17 @@ static bool fit_blocks(struct fitting *f, const struct chat_block *blocks, bool 
         return true;
 }
 
+/* How closely to look at images: a hint. */
+static void fit_detail(struct fitting *f)
+{
+        bool mixed;
+        const char *common = chat_common_detail(f->request, &mixed);
+        if (f->to == f->from || f->to == DIALECT_OPENAI || (!common && !mixed))
+                return;
+        if (mixed || f->to != DIALECT_GEMINI)
+                fit_note_extra(f, "detail");
+}
+
 static bool is_system(const struct chat_message *m)
 {
         return m->role == CHAT_SYSTEM || m->role == CHAT_DEVELOPER;
@@ -130,6 +141,7 @@ bool fit_contents(struct fitting *f)
                         return false;
         }
         fit_roles(f);
+        fit_detail(f);
         if (f->request->tools && f->caps.tools == TRI_NO)
                 return fit_refuse(f, ERR_UNSUPPORTED, fit_field_name(f, FIELD_TOOLS), "%s takes no tools",
                                   f->target->model);
