@@ -33,7 +33,7 @@ static const struct err_row rows[ERR_CAUSES] = {
                                 "invalid_request_error", "INVALID_ARGUMENT", "content_policy_violation",
                                 false},
         [ERR_UPSTREAM] = {502, "upstream_error", "upstream_error", "api_error", "UNAVAILABLE",
-                          "upstream_error", true},
+                          "upstream_error", false},
         [ERR_UPSTREAM_CREDENTIALS] = {502, "upstream_error", "upstream_credentials", "api_error",
                                       "UNAVAILABLE", "upstream_credentials", false},
         [ERR_OVERLOADED] = {503, "overloaded_error", "overloaded", "overloaded_error", "UNAVAILABLE",
@@ -41,7 +41,7 @@ static const struct err_row rows[ERR_CAUSES] = {
         [ERR_UNAVAILABLE] = {503, "overloaded_error", "unavailable", "overloaded_error", "UNAVAILABLE",
                              "unavailable", true},
         [ERR_UPSTREAM_TIMEOUT] = {504, "timeout_error", "timeout", "timeout_error", "DEADLINE_EXCEEDED",
-                                  "timeout", true},
+                                  "timeout", false},
         [ERR_INTERNAL] = {500, "internal_error", "internal_error", "api_error", "INTERNAL", "internal_error",
                           true},
 };

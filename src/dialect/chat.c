@@ -1,6 +1,7 @@
 #include "dialect/chat.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "base/json.h"
 #include "base/text.h"
@@ -173,6 +174,21 @@ void chat_add_name(struct arena *a, struct chat_name **list, const char *name)
         while (*list)
                 list = &(*list)->next;
         *list = n;
+}
+
+bool chat_name_is_twin(const char *const *known, const char *name)
+{
+        for (const char *c = name; *c; c++) {
+                if ((unsigned char)*c >= 0x80)
+                        return true;
+        }
+        bool twin = false;
+        for (; *known; known++) {
+                if (strcmp(*known, name) == 0)
+                        return false;
+                twin |= strcasecmp(*known, name) == 0;
+        }
+        return twin;
 }
 
 struct embed_input *embed_add_input(struct arena *a, struct embed_request *r)

@@ -42,6 +42,12 @@ struct attempt {
         struct err err; /* ATTEMPT_OVER: to tell the client, if a cause is set */
 };
 
+/* The client has left, or there is an error that no other target can help. */
+static inline bool attempt_is_over(const struct attempt *at)
+{
+        return at->run->stop || at->err.cause != ERR_NONE;
+}
+
 /* ---- writing to the client (deliver.c) ---- */
 /* Sends the head if it is not out yet, then the bytes. False: the client has left (run->stop). */
 bool deliver_bytes(struct relay_run *run, struct str bytes, bool flush);
@@ -52,8 +58,8 @@ void deliver_prepare(struct relay_run *run, const struct config_target *target, 
 /* An answer in one piece: the provider's own bytes, or (raw.at NULL) what was encoded. */
 enum attempt_result deliver_answer(struct attempt *at, const char *served_model,
                                    const struct chat_usage *usage, struct str raw, const struct buf *encoded);
-/* Counts n more bytes in flight against max_memory; false: no room. */
-bool deliver_meter(struct relay_run *run, int64_t n);
+/* Counts n more bytes in flight against max_memory; false: no room, and at->err says so. */
+bool deliver_meter(struct attempt *at, int64_t n);
 
 /* ---- talking to the provider (exchange.c) ---- */
 /* Milliseconds from now until the first of the deadlines that hold; times of 0 don't hold. */

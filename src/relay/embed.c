@@ -113,7 +113,7 @@ static enum attempt_result ask_all(struct attempt *at, const struct embed_fit *f
                         estimate_usage(&batch, &part.usage);
                 batch.last_input->next = rest;
                 if (!ok)
-                        return at->run->stop || at->err.cause != ERR_NONE ? ATTEMPT_OVER : ATTEMPT_FAILED;
+                        return attempt_is_over(at) ? ATTEMPT_OVER : ATTEMPT_FAILED;
                 memcpy(whole.vectors + whole.vector_count, part.vectors,
                        part.vector_count * sizeof *part.vectors);
                 whole.vector_count += part.vector_count;
@@ -193,7 +193,7 @@ static enum attempt_result ask_patched(struct attempt *at, const struct embed_fi
                         at->dialect->decode_embed_reply(call->arena, body, fit->request.input_count, &reply,
                                                         &at->fault);
         }
-        if (at->run->stop)
+        if (attempt_is_over(at))
                 result = ATTEMPT_OVER;
         else if (result == ATTEMPT_FAILED && at->fault.kind == FAULT_NONE)
                 at->fault = (struct upstream_fault){.kind = FAULT_MALFORMED, .status = x.status};

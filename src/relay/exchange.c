@@ -47,7 +47,9 @@ static enum fault_kind time_fault(const struct exchange *x, int64_t now, int64_t
 static int64_t keepalive_left(const struct exchange *x, int64_t now)
 {
         int64_t every = x->attempt->run->call->env->config->keepalive_ms;
-        return x->keepalive && every > 0 ? x->attempt->run->last_write_ms + every - now : INT64_MAX;
+        /* Nothing may follow the sign of a whole answer. */
+        return x->keepalive && every > 0 && !x->over_ms ? x->attempt->run->last_write_ms + every - now
+                                                        : INT64_MAX;
 }
 
 /* What a client that has left looks like on its descriptor is the client's own business: ask it. */
@@ -63,7 +65,7 @@ static void look_for_client(struct relay_run *run)
 static bool collect(void *context, const char *bytes, size_t len)
 {
         struct exchange *x = context;
-        return deliver_meter(x->attempt->run, (int64_t)len) && buf_add(&x->body, bytes, len);
+        return deliver_meter(x->attempt, (int64_t)len) && buf_add(&x->body, bytes, len);
 }
 
 /* Drives the transfer until it ended, a time ran out, or the client has left. */
@@ -97,7 +99,11 @@ static void ended_fault(struct exchange *x, struct transfer *t)
         struct arena *a = at->run->call->arena;
         const char *message = NULL;
         enum fault_kind kind = transfer_fault(t, &message);
-        if (x->status >= 300) {
+        if (x->status >= 300 && x->status < 400) {
+                /* No error of the dialect, and by no means the caller's. */
+                at->fault = (struct upstream_fault){.kind = FAULT_SERVER,
+                                                    .message = "a redirect, which is not followed"};
+        } else if (x->status >= 400) {
                 at->dialect->decode_error(a, x->status, transfer_error_body(t), &at->fault);
                 if (!at->fault.retry_after_ms)
                         at->fault.retry_after_ms = transfer_retry_after_ms(t);
@@ -132,14 +138,14 @@ bool exchange_run(struct exchange *x)
                         scrub_text(call->arena, call->env->config, transfer_request_id(t));
         if (at->fault.kind == FAULT_NONE && late != FAULT_NONE)
                 at->fault = (struct upstream_fault){.kind = late, .status = x->status};
-        else if (at->fault.kind == FAULT_NONE && !at->run->stop)
+        else if (at->fault.kind == FAULT_NONE && !attempt_is_over(at))
                 ended_fault(x, t);
         if (at->fault.kind == FAULT_NONE && x->body.failed)
                 at->fault = (struct upstream_fault){.kind = FAULT_MALFORMED, .status = x->status};
         x->transfer = NULL;
         transfer_close(t);
         upstream_lane_give(lane);
-        return at->fault.kind == FAULT_NONE && !at->run->stop;
+        return at->fault.kind == FAULT_NONE && !attempt_is_over(at);
 }
 
 bool exchange_pause(struct relay_run *run, int64_t ms)

@@ -121,11 +121,20 @@ static bool send_pending(struct pump *p)
         if (!run->begun)
                 deliver_prepare(run, p->x.attempt->target, p->model, true);
         run->content_sent = true;
+        int64_t before = clock_now_ms();
         bool ok = deliver_bytes(run, (struct str){p->pending.data, p->pending.len}, true);
         buf_reset(&p->pending);
-        /* A client that reads slowly is not the provider's silence. */
-        p->x.times.progress_ms = run->last_write_ms;
+        /* A client that reads slowly is not the provider's silence; but neither is what goes out always
+         * content: pings pass too. */
+        p->x.times.progress_ms += run->last_write_ms - before;
         return ok;
+}
+
+/* What came before an error: the client's where it has content already, else dropped with the attempt. */
+static void send_rest(struct pump *p)
+{
+        if (run_of(p)->content_sent && !p->pending.failed)
+                send_pending(p);
 }
 
 static bool is_event_stream(const char *content_type)
@@ -140,15 +149,17 @@ static bool pump_bytes(void *context, const char *bytes, size_t len)
         if (p->whole)
                 return true;
         if (!is_event_stream(transfer_content_type(p->x.transfer)))
-                return deliver_meter(run_of(p), (int64_t)len) && buf_add(&p->x.body, bytes, len);
+                return deliver_meter(p->x.attempt, (int64_t)len) && buf_add(&p->x.body, bytes, len);
         if (!sse_feed(p->sse, bytes, len)) {
                 p->failed = true;
                 p->x.attempt->fault = (struct upstream_fault){.kind = FAULT_MALFORMED};
                 return false;
         }
         while (!p->whole && sse_next(p->sse, &wire)) {
-                if (!take_wire_event(p, &wire))
+                if (!take_wire_event(p, &wire)) {
+                        send_rest(p);
                         return false;
+                }
         }
         if (p->whole)
                 p->x.over_ms = clock_now_ms();
@@ -204,8 +215,8 @@ static void pump_run(struct pump *p)
         struct attempt *at = p->x.attempt;
         bool ok = exchange_run(&p->x);
         /* Cut after the finish was seen: only the dialect's last sign is missing. */
-        bool maybe_whole = !ok && !p->failed && !run_of(p)->stop && at->fault.kind == FAULT_CUT && p->content;
-        if (p->failed || run_of(p)->stop || (!ok && !maybe_whole && !p->whole))
+        bool maybe_whole = !ok && !p->failed && at->fault.kind == FAULT_CUT && p->content;
+        if (p->failed || attempt_is_over(at) || (!ok && !maybe_whole && !p->whole))
                 return;
         struct upstream_fault cut = at->fault;
         at->fault = (struct upstream_fault){0};
@@ -215,7 +226,9 @@ static void pump_run(struct pump *p)
                 finish_whole_body(p);
         if (!p->failed)
                 send_pending(p);
-        else if (maybe_whole)
+        else
+                send_rest(p);
+        if (p->failed && maybe_whole)
                 at->fault = cut;
 }
 
@@ -248,7 +261,7 @@ enum attempt_result attempt_chat_stream(struct attempt *at, const struct chat_re
         buf_release(&p.pending);
         arena_free(p.scratch);
         sse_free(p.sse);
-        if (at->run->stop)
+        if (attempt_is_over(at))
                 return ATTEMPT_OVER;
         if (p.whole && !p.failed)
                 return ATTEMPT_ANSWERED;

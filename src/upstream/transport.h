@@ -38,11 +38,11 @@ struct transfer_request {
 /* Called from within upstream_lane_run(). */
 struct transfer_sink {
         void *context;
-        /* A piece of the body of a status below 400. False ends the transfer (transfer_ended, no fault). */
+        /* A piece of the body of a status below 300. False ends the transfer (transfer_ended, no fault). */
         bool (*bytes)(void *context, const char *bytes, size_t len);
 };
 
-/* Bodies of status >= 400 are collected (at most 64 KiB) and not given to the sink. */
+/* Bodies of status >= 300 are collected (at most 64 KiB) and not given to the sink. */
 struct transfer *transfer_open(struct upstream_lane *lane, struct arena *a, const struct transfer_request *r,
                                const struct transfer_sink *sink);
 bool transfer_ended(const struct transfer *t);

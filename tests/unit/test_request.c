@@ -257,6 +257,38 @@ static void memory_of_the_process(void **state)
         arena_free(a);
 }
 
+/* A short body that makes a large tree counts as what it becomes. */
+static void memory_of_trees(void **state)
+{
+        (void)state;
+        enum { OBJECTS = 100000, BYTES = 3 * OBJECTS + 1 };
+        static unsigned char bytes[BYTES + 1];
+        static const char *const environment[] = {"PATH_INFO=/chat", "CONTENT_LENGTH=300001", NULL};
+        const struct config config = {.max_body = 1 << 20, .max_memory = 50 << 20};
+        struct meter memory = {0};
+        struct arena *a = arena_new();
+        FCGX_Request fcgi;
+        char *copy[8];
+        struct request r;
+        struct err err = {0};
+        for (size_t i = 0; i < OBJECTS; i++)
+                memcpy(bytes + 3 * i, i ? ",{}" : "[{}", 3);
+        bytes[BYTES - 1] = ']';
+        struct client *c = client_of(&fcgi, environment, copy);
+        FCGX_Stream in = {.rdNext = bytes,
+                          .stop = bytes + BYTES,
+                          .stopUnget = bytes,
+                          .isReader = 1,
+                          .fillBuffProc = at_end};
+        fcgi.in = &in;
+        assert_true(request_read(&r, a, c, NULL, endpoint_known, &err));
+        assert_false(request_read_body(&r, c, &config, &memory, &err));
+        assert_int_equal(err_status(&err), 503);
+        assert_int_equal(memory.used, r.body_taken);
+        client_free(c);
+        arena_free(a);
+}
+
 static void endpoints(void **state)
 {
         (void)state;
@@ -325,6 +357,7 @@ int main(void)
                 cmocka_unit_test(ids_and_methods),
                 cmocka_unit_test(bodies),
                 cmocka_unit_test(memory_of_the_process),
+                cmocka_unit_test(memory_of_trees),
                 cmocka_unit_test(endpoints),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
