@@ -145,8 +145,8 @@ static void *work(void *argument)
         struct worker *self = argument;
         struct workers *w = self->all;
         mask_wake(SIG_BLOCK);
-        /* json-c copies the thread's locale for each text it parses; all but the C locale are copied under a lock of the
-         * whole process. */
+        /* json-c copies the thread's locale for each text it parses; all but the C locale are copied under a
+         * lock of the whole process. */
         uselocale(newlocale(LC_ALL_MASK, "C", (locale_t)0));
         while (!atomic_load(&w->stopping)) {
                 int fd = take_connection(w);
