@@ -340,6 +340,33 @@ static void times_out_before_content(void **state)
         }
 }
 
+/* The connection stands, and nobody shakes hands. */
+static void no_connection_in_time(void **state)
+{
+        (void)state;
+        struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        socklen_t size = sizeof at;
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
+        assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &size), 0);
+        listen(fd, 8);
+        for (int more = 0; more < 2; more++) {
+                struct world w;
+                world_start(&w);
+                w.providers[0].base = arena_printf(w.arena, "https://127.0.0.1:%d", ntohs(at.sin_port));
+                w.providers[0].timeouts.connect_ms = 100;
+                world_target(&w, "openai", "stream");
+                if (more)
+                        world_target(&w, "anthropic", "a-stream");
+                world_chat(&w, "openai", openai_body, true);
+                assert_int_equal(w.seen.head.status, more ? 200 : 504);
+                assert_int_equal(w.record.whole, more);
+                assert_in_range(w.took_ms, 90, 400);
+                world_end(&w);
+        }
+        close(fd);
+}
+
 /* The provider keeps its connection after the sign of the end: the client is not kept waiting, nor told more.
  */
 static void nothing_comes_after_the_end(void **state)
@@ -543,6 +570,7 @@ int main(void)
                 cmocka_unit_test(waits_with_keepalives_and_goes_on),
                 cmocka_unit_test(what_fails_late_is_an_error_event),
                 cmocka_unit_test(times_out_before_content),
+                cmocka_unit_test(no_connection_in_time),
                 cmocka_unit_test(nothing_comes_after_the_end),
                 cmocka_unit_test(odd_answers_go_to_the_next_target),
                 cmocka_unit_test(errors_in_every_dialect),
