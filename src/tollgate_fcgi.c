@@ -154,6 +154,15 @@ static void early_line(void *context, const char *line, size_t len)
         while (n < 0 && errno == EINTR);
 }
 
+/* What no request came to tell. */
+static void tell_kept_log(struct gateway *g)
+{
+        char *text = atomic_exchange(&g->kept_log, NULL);
+        if (text)
+                fputs(text, stderr);
+        free(text);
+}
+
 static int worker_count(const struct options *o, struct config_watch *watch)
 {
         const struct config *c = config_watch_get(watch);
@@ -174,7 +183,7 @@ static int serve_fastcgi(const struct options *o)
         g.watch = config_watch_new(o->config);
         g.workers = worker_count(o, g.watch);
         log_bind(NULL, NULL, NULL);
-        atomic_store(&g.early_log, early.data);
+        atomic_store(&g.kept_log, early.data);
         g.pool = upstream_pool_new();
 
         /* Blocked before the threads begin, which inherit it: only the wait below sees them. */
@@ -194,7 +203,7 @@ static int serve_fastcgi(const struct options *o)
         }
         upstream_pool_free(g.pool);
         config_watch_free(g.watch);
-        free(atomic_exchange(&g.early_log, NULL));
+        tell_kept_log(&g);
         return 0;
 }
 
