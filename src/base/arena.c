@@ -16,7 +16,7 @@
 #endif
 
 #ifdef PIECES_APART
-enum { FIRST_BYTES = 0, CHUNK_BYTES = 0, ALIGN = 16 };
+enum { CHUNK_BYTES = 0, ALIGN = 16 };
 #else
 /* Chunks double from the first size to the last: most arenas hold little, and each stream that waits has
  * three. */
@@ -82,12 +82,20 @@ void arena_free(struct arena *a)
         free(a);
 }
 
+#ifdef PIECES_APART
+static size_t next_size(const struct chunk *newest)
+{
+        (void)newest;
+        return 0;
+}
+#else
 static size_t next_size(const struct chunk *newest)
 {
         if (!newest)
                 return FIRST_BYTES;
         return newest->size < CHUNK_BYTES / 2 ? 2 * newest->size : CHUNK_BYTES;
 }
+#endif
 
 void *arena_alloc(struct arena *a, size_t size)
 {
