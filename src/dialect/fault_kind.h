@@ -21,7 +21,8 @@ enum fault_kind {
         FAULT_OVERLOAD,       /* 503, 529 */
         FAULT_TIMEOUT,        /* 408 or 504 from the provider */
         FAULT_DNS,
-        FAULT_CONNECT, /* refused, unreachable, connect timeout */
+        FAULT_CONNECT,      /* refused, unreachable */
+        FAULT_CONNECT_TIME, /* no connection within connect: the name, TCP or TLS took too long */
         FAULT_TLS,
         FAULT_FIRST_TOKEN,    /* nothing within first_token */
         FAULT_IDLE,           /* a stall within the stream */

@@ -13,7 +13,14 @@
 #include "base/text.h"
 
 enum { DRAIN_MAX = 1 << 28, DRAIN_STEP = 64 << 10, DRAIN_QUIET_MS = 5000 };
-enum { HEAD_MAX = 64 << 10, CGI_BUFFER = 8192, OWN_HEADERS_MAX = 24, FCGI_HEADER_BYTES = 8, FCGI_ABORT = 2 };
+enum {
+        HEAD_MAX = 64 << 10,
+        CGI_BUFFER = 8192,
+        OWN_HEADERS_MAX = 24,
+        UNTOLD_MAX = 16 << 10,
+        FCGI_HEADER_BYTES = 8,
+        FCGI_ABORT = 2
+};
 
 extern char **environ;
 
@@ -25,6 +32,7 @@ struct client {
         struct relay_header own[OWN_HEADERS_MAX];
         size_t own_count;
         struct buf out;    /* CGI: what was not written yet */
+        struct buf untold; /* log lines that the error stream did not take */
         int64_t body_read; /* CGI: bytes of the body so far; -1: it has ended */
         bool body_done;    /* FastCGI: the input stream was freed */
         bool began;
@@ -280,14 +288,22 @@ void client_log_line(void *client, const char *line, size_t len)
 {
         struct client *c = client;
         if (c->fcgi) {
-                FCGX_PutStr(line, (int)len, c->fcgi->err);
-                FCGX_FFlush(c->fcgi->err);
+                /* The connection of a client that has left is closed, and its last lines tell just that. */
+                if (FCGX_PutStr(line, (int)len, c->fcgi->err) != (int)len || FCGX_FFlush(c->fcgi->err) != 0)
+                        buf_add(&c->untold, line, len);
                 return;
         }
         ssize_t n;
         do
                 n = write(STDERR_FILENO, line, len);
         while (n < 0 && errno == EINTR);
+}
+
+char *client_untold_log(struct client *c)
+{
+        char *text = c->untold.data;
+        buf_init(&c->untold, UNTOLD_MAX);
+        return text;
 }
 
 /* ---- life ---- */
@@ -311,6 +327,7 @@ static struct client *client_new(FCGX_Request *fcgi, char **environment)
         const char *method = client_variable(c, "REQUEST_METHOD");
         c->no_body = method && strcmp(method, "HEAD") == 0;
         buf_init(&c->out, CGI_BUFFER);
+        buf_init(&c->untold, UNTOLD_MAX);
         return c;
 }
 
@@ -344,6 +361,7 @@ void client_free(struct client *c)
         if (!c->fcgi && !c->broken)
                 drain_body(c);
         buf_release(&c->out);
+        buf_release(&c->untold);
         arena_free(c->arena);
         free(c);
 }

@@ -33,5 +33,8 @@ void client_set_header(struct client *c, const char *name, const char *value);
 bool client_began(const struct client *c);
 void client_log_line(void *client, const char *line,
                      size_t len); /* a log_sink_fn: to the web server's error log */
+/* Log lines that could not be told, as the connection was closed: malloc'd, the caller's from now on; NULL:
+ * none. */
+char *client_untold_log(struct client *c);
 
 #endif

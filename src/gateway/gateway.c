@@ -11,7 +11,7 @@
 #include "gateway/guard.h"
 
 /* Workers that no model request may take. */
-enum { KEPT_WORKERS = 2, RETRY_MS = 1000 };
+enum { KEPT_WORKERS = 2, RETRY_MS = 1000, KEPT_LOG_MAX = 64 << 10 };
 
 /* ---- answers that no relay gives ---- */
 
@@ -222,13 +222,33 @@ static void log_request(struct exchange *x, const struct err *e)
                  r->upstream_request_id ? r->upstream_request_id : "");
 }
 
-/* What went wrong at the start could not be told to a web server that listens to the error stream of requests
- * only. */
-static void tell_early_log(struct exchange *x)
+/* A web server that listens to the error stream of requests only has not heard these. */
+static void tell_kept_log(struct exchange *x)
 {
-        char *text = atomic_exchange(&x->gateway->early_log, NULL);
+        char *text = atomic_exchange(&x->gateway->kept_log, NULL);
         if (text)
                 client_log_line(x->client, text, strlen(text));
+        free(text);
+}
+
+/* For the next request to tell; another thread may do the same. */
+static void keep_log(struct gateway *g, char *text)
+{
+        while (text && *text) {
+                char *other = NULL;
+                if (atomic_compare_exchange_strong(&g->kept_log, &other, text))
+                        return;
+                other = atomic_exchange(&g->kept_log, NULL);
+                if (!other)
+                        continue;
+                struct buf both;
+                buf_init(&both, KEPT_LOG_MAX);
+                buf_adds(&both, other);
+                buf_adds(&both, text); /* too much: the older ones stay */
+                free(other);
+                free(text);
+                text = both.data;
+        }
         free(text);
 }
 
@@ -255,7 +275,7 @@ static void run(struct exchange *x)
         bool sane = request_read(&x->request, x->arena, x->client, x->config ? x->config->mount : NULL,
                                  endpoint_known, &err);
         log_bind(client_log_line, x->client, x->request.id);
-        tell_early_log(x);
+        tell_kept_log(x);
         if (sane)
                 endpoint_find(x->arena, x->request.method, x->request.path, &x->match, &no_route);
         const struct endpoint_signs signs = {
@@ -293,6 +313,7 @@ void gateway_serve(struct gateway *g, struct client *client)
         if (x->request.body_taken)
                 meter_give(&g->memory, x->request.body_taken);
         log_bind(NULL, NULL, NULL);
+        keep_log(g, client_untold_log(client));
         if (x->config)
                 config_unref(x->config);
         arena_free(a);

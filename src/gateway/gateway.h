@@ -15,10 +15,10 @@ struct gateway {
         struct config_watch *watch;
         struct upstream_pool *pool;
         struct meter memory;
-        _Atomic int busy; /* model requests under way */
-        int workers;      /* threads of this process; two are kept for what must always answer */
-        _Atomic(char *)
-                early_log; /* lines of the start, for the first request's error stream; malloc'd, or NULL */
+        _Atomic int busy;         /* model requests under way */
+        int workers;              /* threads of this process; two are kept for what must always answer */
+        _Atomic(char *) kept_log; /* lines for the next request's error stream: of the start, and of requests
+                                     whose own connection was closed; malloc'd, or NULL */
         bool socket_is_remote; /* the listening socket is TCP: REMOTE_USER and SSL_* are not believed unless
                                   configured */
 };

@@ -15,6 +15,7 @@ static const struct fault_row rows[FAULT_KINDS] = {
         [FAULT_TIMEOUT] = {"timeout there", true, false, ERR_UPSTREAM_TIMEOUT},
         [FAULT_DNS] = {"name not found", true, false, ERR_UPSTREAM},
         [FAULT_CONNECT] = {"no connection", true, false, ERR_UPSTREAM},
+        [FAULT_CONNECT_TIME] = {"no connection in time", true, false, ERR_UPSTREAM_TIMEOUT},
         [FAULT_TLS] = {"TLS failed", true, false, ERR_UPSTREAM},
         [FAULT_FIRST_TOKEN] = {"silence before the first token", true, false, ERR_UPSTREAM_TIMEOUT},
         [FAULT_IDLE] = {"stall in the stream", true, false, ERR_UPSTREAM_TIMEOUT},

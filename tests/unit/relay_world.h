@@ -36,6 +36,7 @@ struct script {
         const char *model;
         struct step steps[8];
         int linger_ms;
+        char *(*make)(const char *request); /* the answer, malloc'd, in place of steps */
 };
 
 static struct {
@@ -88,8 +89,12 @@ static bool wait_for(int fd, int ms)
         return false;
 }
 
-static void play(int fd, const struct script *s)
+static void play(int fd, const struct script *s, const char *request)
 {
+        char *made = s->make ? s->make(request) : NULL;
+        if (made)
+                say(fd, made, strlen(made));
+        free(made);
         for (size_t i = 0; i < sizeof s->steps / sizeof *s->steps && s->steps[i].text; i++) {
                 const struct step *step = &s->steps[i];
                 if (!wait_for(fd, step->wait_ms) || !say(fd, step->text, strlen(step->text)))
@@ -124,7 +129,7 @@ static void *serve_one(void *context)
                 pthread_mutex_unlock(&provider.lock);
                 provider.calls++;
                 if (s)
-                        play(fd, s);
+                        play(fd, s, request);
                 else
                         say(fd, unknown, strlen(unknown));
         }
@@ -300,6 +305,39 @@ static void world_target(struct world *w, const char *dialect, const char *model
         const struct config_provider *p = config_find_provider(&w->config, dialect);
         assert_non_null(p);
         w->targets[w->version.target_count++] = (struct config_target){.provider = p, .model = model};
+}
+
+static void world_embed(struct world *w, const char *dialect, const char *body)
+{
+        static const struct form_fields no_query;
+        const struct dialect *d = dialect_by_name(dialect);
+        const struct client_input in = {
+                .arena = w->arena,
+                .body = str_of(body),
+                .content_type = "application/json",
+                .query = &no_query,
+        };
+        struct embed_request r = {.model = NULL};
+        struct err err = {.cause = ERR_NONE};
+        d->decode_embed_request(&in, &r, &err);
+        assert_null(err.message);
+        const struct relay_env env = {.config = &w->config, .pool = w->pool, .memory = &w->memory};
+        struct answer_context answer = {
+                .arena = w->arena, .format = ANSWER_JSON, .request_id = "req", .id_seed = "seed"};
+        const struct relay_client client = {&w->seen,   seen_begin,     seen_write,
+                                            seen_flush, w->seen.fds[0], seen_gone};
+        const struct relay_call call = {
+                .env = &env,
+                .arena = w->arena,
+                .dialect = d,
+                .route = &w->route,
+                .answer = &answer,
+                .body = in.body,
+                .body_is_json = true,
+                .client = &client,
+                .started_ms = clock_now_ms(),
+        };
+        relay_embed(&call, &r, &w->record);
 }
 
 static void world_chat(struct world *w, const char *dialect, const char *body, bool stream)

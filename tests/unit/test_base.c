@@ -127,6 +127,14 @@ static void first_error_is_kept(void **state)
         err_set(&e, a, ERR_INTERNAL, NULL, "second");
         assert_int_equal(err_status(&e), 413);
         assert_string_equal(e.message, "larger than 5");
+        /* What a caller wrote is quoted, but not without end. */
+        char *huge = arena_alloc(a, 100001);
+        memset(huge, 'x', 100000);
+        e = (struct err){0};
+        err_set(&e, a, ERR_BAD_REQUEST, huge, "no \x1b[1m\x7f %s", huge);
+        assert_int_equal(strlen(e.message), 3000);
+        assert_memory_equal(e.message, "no  [1m  xxx", 12);
+        assert_int_equal(strlen(e.param), 500);
         for (int cause = ERR_BAD_REQUEST; cause < ERR_CAUSES; cause++) {
                 const struct err_row *row = err_row((enum err_cause)cause);
                 assert_true(row->status >= 400);

@@ -136,12 +136,37 @@ static void a_client_that_leaves(void **state)
         }
 }
 
+/* Lines that the error stream of a closed connection does not take are kept, and given once. */
+static void log_of_a_closed_connection(void **state)
+{
+        (void)state;
+        char *environment[] = {NULL};
+        unsigned char told[64] = {0};
+        FCGX_Request request;
+        FCGX_Stream out, err = {.wrNext = told, .stop = told + sizeof told - 1, .emptyBuffProc = emptied};
+        struct client *c = client_over_memory(&request, &out, environment);
+        request.err = &err;
+        client_log_line(c, "open\n", 5);
+        assert_string_equal((char *)told, "open\n");
+        assert_null(client_untold_log(c));
+        err = (FCGX_Stream){.isClosed = 1, .emptyBuffProc = emptied};
+        client_log_line(c, "one\n", 4);
+        client_log_line(c, "two\n", 4);
+        char *text = client_untold_log(c);
+        assert_string_equal(text, "one\ntwo\n");
+        free(text);
+        assert_null(client_untold_log(c));
+        client_log_line(c, "three\n", 6);
+        client_free(c);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(heads),
                 cmocka_unit_test(variables),
                 cmocka_unit_test(a_client_that_leaves),
+                cmocka_unit_test(log_of_a_closed_connection),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

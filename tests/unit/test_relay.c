@@ -1,6 +1,8 @@
 /* The relay against providers that are slow, silent, broken or cut, and clients that leave. */
 #include "relay_world.h"
 
+#include "base/json.h"
+
 #define JSON_HEAD "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n"
 #define SSE_HEAD                                                                                             \
         "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nx-request-id: up_1\r\nconnection: "           \
@@ -47,17 +49,46 @@
                                "{\"output_tokens\":5}")                                                      \
         EVENT("message_stop", "")
 
+/* A vector for each one-letter input, the last first: its place is told by its index only. "x" is a failure.
+ */
+static char *embed(const char *request)
+{
+        struct buf out;
+        const char *input = strstr(request, "\"input\":[");
+        size_t count = 0;
+        buf_init(&out, 1 << 16);
+        if (!input || strstr(input, "\"x\"")) {
+                buf_adds(&out, ERROR_HEAD("500") "\r\n");
+                return out.data;
+        }
+        input += strlen("\"input\":[");
+        while (input[4 * count] == '"')
+                count++;
+        buf_adds(&out, JSON_HEAD "{\"object\":\"list\",\"model\":\"served\",\"data\":[");
+        for (size_t i = count; i-- > 0;)
+                buf_addf(&out, "{\"object\":\"embedding\",\"index\":%zu,\"embedding\":[%d,0]}%s", i,
+                         input[4 * i + 1], i ? "," : "");
+        buf_addf(&out, "],\"usage\":{\"prompt_tokens\":%zu,\"total_tokens\":%zu}}", count, count);
+        return out.data;
+}
+
 static const struct script scripts[] = {
-        {"stream", {{0, SSE_HEAD ": hello\n\n" ROLE WORD("one ")}, {20, WORD("two") STOP USAGE DONE}}, 0},
+        {.model = "embed", .make = embed},
+        {.model = "embed-2", .make = embed},
+        {"stream",
+         {{0, SSE_HEAD ": hello\n\n" ROLE WORD("one ")}, {20, WORD("two") STOP USAGE DONE}},
+         0,
+         NULL},
         {"crlf",
          {{0, SSE_HEAD "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}\r\n\r"},
           {20, "\ndata: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\r\n\r\n"
                "data: [DONE]\r\n\r\n"}},
-         0},
-        {"lingers", {{0, SSE_HEAD WORD("one") STOP DONE}}, 5000},
-        {"no-done", {{0, SSE_HEAD WORD("one") STOP}}, 0},
-        {"no-end", {{0, SSE_HEAD WORD("one")}}, 0},
-        {"a-stream", {{0, SSE_HEAD A_START A_WORD("one ")}, {10, A_WORD("two") A_END}}, 0},
+         0,
+         NULL},
+        {"lingers", {{0, SSE_HEAD WORD("one") STOP DONE}}, 5000, NULL},
+        {"no-done", {{0, SSE_HEAD WORD("one") STOP}}, 0, NULL},
+        {"no-end", {{0, SSE_HEAD WORD("one")}}, 0, NULL},
+        {"a-stream", {{0, SSE_HEAD A_START A_WORD("one ")}, {10, A_WORD("two") A_END}}, 0, NULL},
         {"a-pings",
          {{0, SSE_HEAD A_START A_WORD("one ")},
           {60, A_PING},
@@ -67,7 +98,8 @@ static const struct script scripts[] = {
           {60, A_PING},
           {60, A_PING},
           {60, A_PING A_WORD("two") A_END}},
-         0},
+         0,
+         NULL},
         {"comments",
          {{0, SSE_HEAD WORD("one")},
           {60, ": x\n\n"},
@@ -77,44 +109,60 @@ static const struct script scripts[] = {
           {60, ": x\n\n"},
           {60, ": x\n\n"},
           {60, STOP DONE}},
-         0},
+         0,
+         NULL},
         {"a-error",
          {{0, SSE_HEAD A_START A_WORD("one ")},
           {20,
            A_WORD("two") EVENT("error", ",\"error\":{\"type\":\"overloaded_error\",\"message\":\"busy\"}")}},
-         0},
+         0,
+         NULL},
         {"a-error-at-once",
          {{0, SSE_HEAD A_START A_WORD("one ")
                       EVENT("error", ",\"error\":{\"type\":\"overloaded_error\",\"message\":\"busy\"}")}},
-         0},
-        {"silent", {{3000, SSE_HEAD ROLE}}, 0},
-        {"silent-head", {{0, SSE_HEAD ROLE ": still here\n\n"}, {3000, STOP}}, 0},
-        {"silent-then-cut", {{250, SSE_HEAD ROLE}}, 0},
-        {"silent-json", {{0, JSON_HEAD "{"}, {3000, "}"}}, 0},
-        {"whole", {{0, JSON_HEAD WHOLE}}, 0},
-        {"whole-1.0", {{0, "HTTP/1.0 200 OK\r\ncontent-type: application/json\r\n\r\n"}, {20, WHOLE}}, 0},
-        {"interim", {{0, "HTTP/1.1 103 Early Hints\r\nlink: <x>\r\n\r\n" JSON_HEAD WHOLE}}, 0},
-        {"streams-anyway", {{0, SSE_HEAD ROLE WORD("one") STOP DONE}}, 0},
-        {"error-in-200", {{0, JSON_HEAD "{\"error\":{\"message\":\"no\",\"type\":\"server_error\"}}"}}, 0},
-        {"empty", {{0, JSON_HEAD}}, 0},
-        {"nothing", {{0, "HTTP/1.1 204 None\r\n\r\n"}}, 0},
+         0,
+         NULL},
+        {"silent", {{3000, SSE_HEAD ROLE}}, 0, NULL},
+        {"silent-head", {{0, SSE_HEAD ROLE ": still here\n\n"}, {3000, STOP}}, 0, NULL},
+        {"silent-then-cut", {{250, SSE_HEAD ROLE}}, 0, NULL},
+        {"silent-json", {{0, JSON_HEAD "{"}, {3000, "}"}}, 0, NULL},
+        {"whole", {{0, JSON_HEAD WHOLE}}, 0, NULL},
+        {"whole-1.0",
+         {{0, "HTTP/1.0 200 OK\r\ncontent-type: application/json\r\n\r\n"}, {20, WHOLE}},
+         0,
+         NULL},
+        {"interim", {{0, "HTTP/1.1 103 Early Hints\r\nlink: <x>\r\n\r\n" JSON_HEAD WHOLE}}, 0, NULL},
+        {"streams-anyway", {{0, SSE_HEAD ROLE WORD("one") STOP DONE}}, 0, NULL},
+        {"error-in-200",
+         {{0, JSON_HEAD "{\"error\":{\"message\":\"no\",\"type\":\"server_error\"}}"}},
+         0,
+         NULL},
+        {"empty", {{0, JSON_HEAD}}, 0, NULL},
+        {"nothing", {{0, "HTTP/1.1 204 None\r\n\r\n"}}, 0, NULL},
         {"short",
          {{0, "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 9999\r\n\r\n" WHOLE}},
-         0},
+         0,
+         NULL},
         {"gzip",
          {{0, "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-encoding: gzip\r\n"
               "connection: close\r\n\r\n\x1f\x8b\x08\x03\x04\x05"}},
-         0},
+         0,
+         NULL},
         {"moved",
          {{0, "HTTP/1.1 307 Moved\r\nlocation: /elsewhere\r\ncontent-type: text/event-stream\r\n"
               "connection: close\r\n\r\n" WORD("evil") STOP DONE}},
-         0},
+         0,
+         NULL},
         {"refuses",
          {{0,
            ERROR_HEAD("422") "\r\n{\"error\":{\"message\":\"too odd\",\"type\":\"invalid_request_error\"}}"}},
-         0},
-        {"busy", {{0, ERROR_HEAD("429") "retry-after: 9\r\n\r\n{\"error\":{\"message\":\"slow down\"}}"}}, 0},
-        {"broken", {{0, ERROR_HEAD("500") "\r\n<html>"}}, 0},
+         0,
+         NULL},
+        {"busy",
+         {{0, ERROR_HEAD("429") "retry-after: 9\r\n\r\n{\"error\":{\"message\":\"slow down\"}}"}},
+         0,
+         NULL},
+        {"broken", {{0, ERROR_HEAD("500") "\r\n<html>"}}, 0, NULL},
 };
 
 static const char openai_body[] =
@@ -340,6 +388,33 @@ static void times_out_before_content(void **state)
         }
 }
 
+/* The connection stands, and nobody shakes hands. */
+static void no_connection_in_time(void **state)
+{
+        (void)state;
+        struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        socklen_t size = sizeof at;
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
+        assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &size), 0);
+        listen(fd, 8);
+        for (int more = 0; more < 2; more++) {
+                struct world w;
+                world_start(&w);
+                w.providers[0].base = arena_printf(w.arena, "https://127.0.0.1:%d", ntohs(at.sin_port));
+                w.providers[0].timeouts.connect_ms = 100;
+                world_target(&w, "openai", "stream");
+                if (more)
+                        world_target(&w, "anthropic", "a-stream");
+                world_chat(&w, "openai", openai_body, true);
+                assert_int_equal(w.seen.head.status, more ? 200 : 504);
+                assert_int_equal(w.record.whole, more);
+                assert_in_range(w.took_ms, 90, 400);
+                world_end(&w);
+        }
+        close(fd);
+}
+
 /* The provider keeps its connection after the sign of the end: the client is not kept waiting, nor told more.
  */
 static void nothing_comes_after_the_end(void **state)
@@ -490,6 +565,60 @@ static void the_upstream_call_ends_with_the_client(void **state)
         }
 }
 
+/* ---- embeddings ---- */
+
+static void inputs_are_split_and_joined_in_order(void **state)
+{
+        (void)state;
+        static const struct config_catalogue_row rows[] = {
+                {.pattern = "embed-2", .shipped = true, .caps = {.batch_inputs = 2}}};
+        static const struct {
+                const char *first, *second, *inputs;
+                int calls, status;
+                int64_t attempts, tokens;
+        } cases[] = {
+                {"embed", NULL, "\"a\",\"b\",\"c\",\"d\",\"e\"", 1, 200, 1, 5},
+                {"embed-2", NULL, "\"a\",\"b\",\"c\",\"d\",\"e\"", 3, 200, 1, 5},
+                {"embed-2", NULL, "\"a\",\"b\"", 1, 200, 1, 2},
+                /* A later part fails: nothing of the first target's is used, and all is asked again. */
+                {"embed-2", "embed", "\"a\",\"b\",\"x\"", 3, 502, 2, 0},
+        };
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+                struct world w;
+                int calls = provider.calls;
+                world_start(&w);
+                w.config.catalogue = rows;
+                w.config.catalogue_count = 1;
+                world_target(&w, "openai", cases[i].first);
+                if (cases[i].second)
+                        world_target(&w, "openai", cases[i].second);
+                world_embed(&w, "openai",
+                            arena_printf(w.arena, "{\"model\":\"asked\",\"input\":[%s]}", cases[i].inputs));
+                print_message("%s %s\n", cases[i].first, cases[i].inputs);
+                assert_int_equal(w.seen.head.status, cases[i].status);
+                assert_int_equal(provider.calls - calls, cases[i].calls);
+                assert_int_equal(w.record.attempts, cases[i].attempts);
+                assert_int_equal(w.record.usage.input, cases[i].tokens);
+                struct err err = {.cause = ERR_NONE};
+                json_object *body =
+                        json_parse(w.arena, world_text(&w), w.seen.body.len, JSON_FROM_PROVIDER, &err);
+                json_object *data = json_object_object_get(body, "data");
+                for (size_t k = 0; cases[i].status == 200 && k < (size_t)cases[i].tokens; k++) {
+                        size_t n = json_object_array_length(data);
+                        assert_int_equal(n, cases[i].tokens);
+                        for (size_t j = 0; j < n; j++) {
+                                json_object *one = json_object_array_get_idx(data, j);
+                                if (json_object_get_int(json_object_object_get(one, "index")) == (int)k)
+                                        assert_int_equal(
+                                                json_object_get_int(json_object_array_get_idx(
+                                                        json_object_object_get(one, "embedding"), 0)),
+                                                'a' + (int)k);
+                        }
+                }
+                world_end(&w);
+        }
+}
+
 /* ---- the other way round ---- */
 
 static void a_stream_nobody_asked_for(void **state)
@@ -543,11 +672,13 @@ int main(void)
                 cmocka_unit_test(waits_with_keepalives_and_goes_on),
                 cmocka_unit_test(what_fails_late_is_an_error_event),
                 cmocka_unit_test(times_out_before_content),
+                cmocka_unit_test(no_connection_in_time),
                 cmocka_unit_test(nothing_comes_after_the_end),
                 cmocka_unit_test(odd_answers_go_to_the_next_target),
                 cmocka_unit_test(errors_in_every_dialect),
                 cmocka_unit_test(memory_is_bounded_and_given_back),
                 cmocka_unit_test(the_upstream_call_ends_with_the_client),
+                cmocka_unit_test(inputs_are_split_and_joined_in_order),
                 cmocka_unit_test(a_stream_nobody_asked_for),
                 cmocka_unit_test(content_with_its_error_fails_over),
         };
