@@ -91,7 +91,6 @@ bool request_read_body(struct request *r, struct client *c, const struct config 
         if (want >= 0 && (int64_t)body->len < want)
                 return err_set(err, r->arena, ERR_BAD_REQUEST, NULL, "the body ended after %zu of %lld bytes",
                                body->len, (long long)want);
-        client_body_done(c);
         if (!body->len)
                 return true;
         r->body = (struct str){body->data, body->len};

@@ -146,6 +146,7 @@ static bool handle_with_body(struct exchange *x, struct err *err)
 {
         if (!request_read_body(&x->request, x->client, x->config, &x->gateway->memory, err))
                 return false;
+        client_body_done(x->client);
         make_input(x);
         return x->match.endpoint->handle(x, err);
 }
