@@ -1,5 +1,9 @@
 #include "base/err.h"
 
+#include <string.h>
+
+#include "base/text.h"
+
 static const struct err_row rows[ERR_CAUSES] = {
         [ERR_NONE] = {200, NULL, NULL, NULL, NULL, NULL, false},
         [ERR_BAD_REQUEST] = {400, "invalid_request_error", NULL, "invalid_request_error", "INVALID_ARGUMENT",
@@ -60,13 +64,18 @@ bool err_set(struct err *e, struct arena *a, enum err_cause cause, const char *p
 {
         if (e->cause != ERR_NONE)
                 return false;
+        enum { MESSAGE_MAX = 3000, PARAM_MAX = 500 };
         va_list ap;
         va_start(ap, fmt);
         *e = (struct err){
                 .cause = cause,
-                .param = arena_strdup(a, param),
+                .param = param ? arena_strndup(a, param, strnlen(param, PARAM_MAX + 4)) : NULL,
                 .message = arena_vprintf(a, fmt, ap),
         };
         va_end(ap);
+        /* Both may quote what a caller sent, and all of it has to fit into the answer and the log. */
+        text_clean((char *)e->message, MESSAGE_MAX);
+        if (param)
+                text_clean((char *)e->param, PARAM_MAX);
         return false;
 }

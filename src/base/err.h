@@ -58,7 +58,7 @@ struct err {
 const struct err_row *err_row(enum err_cause cause);
 int err_status(const struct err *e);
 /* Keeps the first error: does nothing when e already holds one. Returns false, so that `return err_set(…)`
- * reads well. */
+ * reads well. Message and param are copied, cleaned of control bytes, and cut at 3000 and 500 bytes. */
 bool err_set(struct err *e, struct arena *a, enum err_cause cause, const char *param, const char *fmt, ...)
         __attribute__((format(printf, 5, 6)));
 

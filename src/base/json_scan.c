@@ -22,6 +22,7 @@ struct scan {
         enum json_source source;
         struct json_fault *fault;
         unsigned nodes, objects, depth;
+        unsigned tables; /* of the objects those that are no arrays */
         char closes[JSON_DEPTH_MAX];
         uint32_t object_of[JSON_DEPTH_MAX];
         struct seen_key *seen; /* open addressing; size is a power of two */
@@ -347,6 +348,7 @@ static bool open_scope(struct scan *s, char closes)
                 return fail(s, "more than 64 levels");
         s->closes[s->depth] = closes;
         s->object_of[s->depth] = ++s->objects;
+        s->tables += closes == '}';
         s->depth++;
         s->at++;
         return true;
@@ -409,17 +411,41 @@ static bool scan_document(struct scan *s)
         return s->at == s->end || fail(s, "text after the end of the JSON");
 }
 
+static bool scan_text(struct scan *s)
+{
+        pthread_once(&hash_seed_once, make_hash_seed);
+        s->seen = s->first;
+        s->seen_size = SEEN_ON_STACK;
+        bool ok = scan_document(s);
+        if (s->seen != s->first)
+                free(s->seen);
+        return ok;
+}
+
 bool json_scan(const char *text, size_t len, enum json_source source, struct json_fault *fault)
 {
         struct scan s = {.start = text, .at = text, .end = text + len, .source = source, .fault = fault};
         *fault = (struct json_fault){0};
-        pthread_once(&hash_seed_once, make_hash_seed);
-        s.seen = s.first;
-        s.seen_size = SEEN_ON_STACK;
-        bool ok = scan_document(&s);
-        if (s.seen != s.first)
-                free(s.seen);
-        return ok;
+        return scan_text(&s);
+}
+
+/* Measured with json-c 0.16: 792 bytes for an object, 72 to 152 for all else; the rest is for what a decoder
+ * makes of them. */
+size_t json_tree_bytes(const char *text, size_t len)
+{
+        enum { TABLE_BYTES = 800, NODE_BYTES = 200, SMALL = 1000 };
+        struct json_fault ignored;
+        struct scan s = {.start = text,
+                         .at = text,
+                         .end = text + len,
+                         .source = JSON_FROM_PROVIDER, /* keys need not be looked up again */
+                         .fault = &ignored};
+        size_t marks = 0;
+        for (size_t i = 0; i < len; i++)
+                marks += text[i] == '{' || text[i] == ',';
+        if (marks < SMALL || !scan_text(&s))
+                return 0;
+        return (size_t)s.tables * TABLE_BYTES + (size_t)s.nodes * NODE_BYTES;
 }
 
 /* ---- spans: only for text that was scanned, so no checks of form ---- */

@@ -69,6 +69,28 @@ size_t text_escape(char *out, size_t room, const char *s, size_t len)
         return used;
 }
 
+const char *text_word(char *out, size_t room, const char *s)
+{
+        char *to = out, *end = out + room - 2; /* for the closing quote and the NUL */
+        if (!s || !*s)
+                s = "-";
+        bool quoted = strpbrk(s, " \t\r\n\v\f\"=") != NULL;
+        if (quoted)
+                *to++ = '"';
+        for (; *s; s++) {
+                bool escaped = quoted && (*s == '"' || *s == '\\');
+                if (to + 1 + escaped > end)
+                        break;
+                if (escaped)
+                        *to++ = '\\';
+                *to++ = *s;
+        }
+        if (quoted)
+                *to++ = '"';
+        *to = '\0';
+        return out;
+}
+
 void text_clean(char *s, size_t max)
 {
         size_t len = strlen(s), i = 0;

@@ -17,6 +17,11 @@ bool text_is_utf8(const char *s, size_t len);
 /* Printable form for logs: control bytes and invalid UTF-8 become \xNN. Writes at most room - 1 bytes and a
  * NUL. */
 size_t text_escape(char *out, size_t room, const char *s, size_t len);
+/*
+ * One value of a log line's `name=value`: as it is, or in double quotes where it could be read as several
+ * (white space, '"', '='). Cut to room, which holds the NUL too and is at least 8. NULL or "": "-". Gives out.
+ */
+const char *text_word(char *out, size_t room, const char *s);
 /* In place: control bytes (but tab and newline) become spaces, invalid UTF-8 '?', cut at max on a character.
  */
 void text_clean(char *s, size_t max);

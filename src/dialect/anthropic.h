@@ -107,8 +107,5 @@ void anthropic_write_stop(struct json_writer *w, const struct anthropic_stop *s)
 /* ---- names (anthropic_names.c) ---- */
 /* Tool ids must match ^[a-zA-Z0-9_-]+$: others are mapped, the same way for the call and its result. */
 const char *anthropic_tool_id(struct arena *a, const char *id);
-/* Tool names must match ^[a-zA-Z0-9_-]{1,128}$: others are escaped, and found again in the answer. */
-const char *anthropic_tool_name(struct arena *a, const char *name);
-const char *anthropic_tool_name_back(struct arena *a, const char *name);
 
 #endif

@@ -1,5 +1,6 @@
 /* Requests to the provider: everything but the messages. */
 #include "dialect/anthropic.h"
+#include "dialect/tool_name.h"
 
 #include <string.h>
 
@@ -126,7 +127,7 @@ static void write_tool(struct call *c, const struct chat_tool *t)
                 return;
         }
         jw_object(&c->w);
-        jw_key_string(&c->w, "name", anthropic_tool_name(c->arena, t->name));
+        jw_key_string(&c->w, "name", tool_name_out(c->arena, t->name, DIALECT_ANTHROPIC));
         if (t->description)
                 jw_key_string(&c->w, "description", t->description);
         jw_key(&c->w, "input_schema");
@@ -231,7 +232,7 @@ static void write_tool_choice(struct call *c)
         jw_key_object(&c->w, "tool_choice");
         jw_key_string(&c->w, "type", types[choice]);
         if (choice == TOOL_CHOICE_NAMED)
-                jw_key_string(&c->w, "name", anthropic_tool_name(c->arena, name));
+                jw_key_string(&c->w, "name", tool_name_out(c->arena, name, DIALECT_ANTHROPIC));
         if (r->parallel_tools == TRI_NO && choice != TOOL_CHOICE_NONE)
                 jw_key_bool(&c->w, "disable_parallel_tool_use", true);
         jw_end(&c->w);

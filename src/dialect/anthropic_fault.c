@@ -21,7 +21,7 @@ static const struct {
         {"request_too_large", FAULT_BAD_REQUEST, 413},
         {"rate_limit_error", FAULT_RATE_LIMIT, 429},
         {"api_error", FAULT_SERVER, 500},
-        {"timeout_error", FAULT_SERVER, 504},
+        {"timeout_error", FAULT_TIMEOUT, 504},
         {"overloaded_error", FAULT_OVERLOAD, 529},
 };
 
@@ -29,9 +29,9 @@ static const struct {
         int status;
         enum fault_kind kind;
 } statuses[] = {
-        {401, FAULT_CREDENTIALS}, {402, FAULT_QUOTA},    {403, FAULT_FORBIDDEN},
-        {404, FAULT_MODEL_GONE},  {408, FAULT_TIMEOUT},  {410, FAULT_MODEL_GONE},
-        {429, FAULT_RATE_LIMIT},  {503, FAULT_OVERLOAD}, {529, FAULT_OVERLOAD},
+        {401, FAULT_CREDENTIALS}, {402, FAULT_QUOTA},      {403, FAULT_FORBIDDEN},  {404, FAULT_MODEL_GONE},
+        {408, FAULT_TIMEOUT},     {410, FAULT_MODEL_GONE}, {429, FAULT_RATE_LIMIT}, {499, FAULT_SERVER},
+        {503, FAULT_OVERLOAD},    {504, FAULT_TIMEOUT},    {529, FAULT_OVERLOAD},
 };
 
 /* What only the words tell. Codes of error.details count too. */
@@ -69,7 +69,8 @@ static enum fault_kind kind_of(int status, const struct upstream_fault *f)
                 if (statuses[i].status == status)
                         return statuses[i].kind;
         }
-        if (status >= 500)
+        /* Redirects are not followed. */
+        if (status >= 500 || (status >= 300 && status < 400))
                 return FAULT_SERVER;
         for (size_t i = 0; f->type && i < sizeof types / sizeof *types; i++) {
                 if (strcmp(types[i].type, f->type) == 0)

@@ -1,5 +1,6 @@
 /* Whole answers of the provider. */
 #include "dialect/anthropic.h"
+#include "dialect/tool_name.h"
 
 #include <string.h>
 
@@ -102,7 +103,7 @@ static void read_call(struct arena *a, json_object *node, struct chat_block *b)
                 *b = (struct chat_block){.next = b->next, .type = BLOCK_TEXT, .text = b->text};
                 return;
         }
-        b->name = name ? anthropic_tool_name_back(a, name) : "";
+        b->name = name ? tool_name_back(a, name) : "";
         b->raw = anthropic_other_members(a, node, known);
         b->raw_dialect = b->raw ? DIALECT_ANTHROPIC : DIALECT_NONE;
         if (!b->arguments)

@@ -3,6 +3,7 @@
  * tools stand first, because the vendor looks for them at the head of the turn that follows the calls.
  */
 #include "dialect/anthropic.h"
+#include "dialect/tool_name.h"
 
 #include <string.h>
 
@@ -208,7 +209,7 @@ static void write_call(struct turns *t, const struct chat_block *b)
         jw_object(t->w);
         jw_key_string(t->w, "type", "tool_use");
         jw_key_string(t->w, "id", anthropic_tool_id(t->arena, b->id));
-        jw_key_string(t->w, "name", anthropic_tool_name(t->arena, b->name));
+        jw_key_string(t->w, "name", tool_name_out(t->arena, b->name, DIALECT_ANTHROPIC));
         jw_key_node(t->w, "input", chat_arguments_object(t->arena, b));
         finish_block(t, b);
 }

@@ -1,6 +1,7 @@
 #include "dialect/chat.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "base/json.h"
 #include "base/text.h"
@@ -175,6 +176,21 @@ void chat_add_name(struct arena *a, struct chat_name **list, const char *name)
         *list = n;
 }
 
+bool chat_name_is_twin(const char *const *known, const char *name)
+{
+        for (const char *c = name; *c; c++) {
+                if ((unsigned char)*c >= 0x80)
+                        return true;
+        }
+        bool twin = false;
+        for (; *known; known++) {
+                if (strcmp(*known, name) == 0)
+                        return false;
+                twin |= strcasecmp(*known, name) == 0;
+        }
+        return twin;
+}
+
 struct embed_input *embed_add_input(struct arena *a, struct embed_request *r)
 {
         struct embed_input *i = arena_alloc(a, sizeof *i);
@@ -270,6 +286,24 @@ bool chat_parse_data_url(struct arena *a, const char *url, size_t len, struct ch
                 .data = {data, data_len},
         };
         return true;
+}
+
+const char *chat_common_detail(const struct chat_request *r, bool *mixed)
+{
+        const char *common = NULL;
+        bool any = false, differ = false;
+        for (const struct chat_message *m = r->messages; m; m = m->next) {
+                for (const struct chat_block *b = m->blocks; b; b = b->next) {
+                        if (b->type != BLOCK_IMAGE)
+                                continue;
+                        const char *detail = b->detail && strcmp(b->detail, "auto") != 0 ? b->detail : NULL;
+                        differ |= any && (!detail != !common || (detail && strcmp(detail, common) != 0));
+                        common = any && !detail ? common : detail;
+                        any = true;
+                }
+        }
+        *mixed = differ;
+        return differ ? NULL : common;
 }
 
 struct str chat_join_text(struct arena *a, const struct chat_block *blocks)

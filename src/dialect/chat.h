@@ -390,11 +390,20 @@ enum effort effort_nearest(unsigned efforts, enum effort wanted);
 /* True in the middle of a tool loop of which a turn with calls does not begin with a thinking block of this
  * vendor: then a vendor that wants its thoughts back can't be asked to think (anthropic with budgets). */
 bool chat_loop_lacks_thinking(const struct chat_request *r, enum dialect_id vendor);
+/* The detail ("low", "high", "original"; "auto" is no wish) that every image of the request has. NULL: none,
+ * or they do not agree, then mixed. */
+const char *chat_common_detail(const struct chat_request *r, bool *mixed);
 /* A budget of tokens in the words of efforts; EFFORT_UNSET when there is none. */
 enum effort effort_of_budget(int64_t budget_tokens);
 /* What the caller asked for: no thought at all; some thought. Neither: nothing was said. */
 bool reasoning_wants_off(const struct chat_reasoning *t);
 bool reasoning_wants_thought(const struct chat_reasoning *t);
+/*
+ * A member's name that some decoders of JSON take for another: one of `known` (NULL-terminated) in other case,
+ * or with letters beyond ASCII, of which a few fold to ASCII ones (encoding/json of Go). Such a member would
+ * slip by what was set, chosen or refused under the name itself.
+ */
+bool chat_name_is_twin(const char *const *known, const char *name);
 /* All text blocks of a list put together. */
 struct str chat_join_text(struct arena *a, const struct chat_block *blocks);
 /* The events a reply would have streamed, for targets that answer in one piece: START … USAGE, STOP, END. */

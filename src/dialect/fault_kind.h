@@ -17,9 +17,9 @@ enum fault_kind {
         FAULT_BAD_REQUEST,    /* any other 4xx: the caller's mistake */
         FAULT_CONTEXT_LENGTH, /* too long for this model */
         FAULT_CONTENT_POLICY, /* refused by the provider's rules, as an error (not as an answer) */
-        FAULT_SERVER,         /* 500, 502, 504 and other 5xx */
+        FAULT_SERVER,         /* 500, 502 and other 5xx; redirects */
         FAULT_OVERLOAD,       /* 503, 529 */
-        FAULT_TIMEOUT,        /* 408 from the provider */
+        FAULT_TIMEOUT,        /* 408 or 504 from the provider */
         FAULT_DNS,
         FAULT_CONNECT,      /* refused, unreachable */
         FAULT_CONNECT_TIME, /* no connection within connect: the name, TCP or TLS took too long */

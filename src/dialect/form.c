@@ -128,7 +128,7 @@ static const char *skip_space(const char *s)
         return s + strspn(s, " \t");
 }
 
-/* Reads a value at *at, quoted or not, and leaves *at behind it. */
+/* Leaves *at behind the value, quoted or not; with an arena also gives it. */
 static char *parameter_value(struct arena *a, const char **at)
 {
         const char *s = skip_space(*at);
@@ -137,17 +137,20 @@ static char *parameter_value(struct arena *a, const char **at)
                 *at = s + len;
                 while (len && (s[len - 1] == ' ' || s[len - 1] == '\t'))
                         len--;
-                return arena_strndup(a, s, len);
+                return a ? arena_strndup(a, s, len) : NULL;
         }
-        char *out = arena_alloc(a, strlen(s) + 1);
-        size_t n = 0;
-        for (s++; *s && *s != '"'; s++) {
-                /* Only these two are escaped: old browsers send file names with bare backslashes. */
-                if (*s == '\\' && (s[1] == '"' || s[1] == '\\'))
-                        s++;
-                out[n++] = *s;
-        }
+        const char *from = ++s;
+        /* Only these two are escaped: old browsers send file names with bare backslashes. */
+        for (; *s && *s != '"'; s++)
+                s += *s == '\\' && (s[1] == '"' || s[1] == '\\');
         *at = *s ? s + 1 : s;
+        char *out = a ? arena_strndup(a, from, (size_t)(s - from)) : NULL, *to = out;
+        for (const char *c = from; out && c < s; c++) {
+                c += *c == '\\' && (c[1] == '"' || c[1] == '\\');
+                *to++ = *c;
+        }
+        if (out)
+                *to = '\0';
         return out;
 }
 
@@ -167,9 +170,11 @@ const char *form_header_parameter(struct arena *a, const char *value, const char
                         continue;
                 }
                 at++;
-                char *found = parameter_value(a, &at);
-                if (len == want && strncasecmp(key, name, len) == 0)
-                        return found;
+                /* Memory for the one that is asked for only: a header may hold thousands. */
+                bool found = len == want && strncasecmp(key, name, len) == 0;
+                char *text = parameter_value(found ? a : NULL, &at);
+                if (found)
+                        return text;
                 at += strcspn(at, ";");
         }
         return NULL;

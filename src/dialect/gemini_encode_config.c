@@ -1,9 +1,9 @@
 #include "dialect/gemini.h"
+#include "dialect/tool_name.h"
 
-#include <ctype.h>
 #include <string.h>
 
-enum { STOP_MAX = 5, NAME_MAX_CHARS = 128 };
+enum { STOP_MAX = 5 };
 
 static bool refuse(struct gemini_encode *e, const char *path, const char *why)
 {
@@ -16,18 +16,6 @@ static bool refuse_field(struct gemini_encode *e, enum chat_field field, const c
 }
 
 /* ---- tools ---- */
-
-static bool is_function_name(const char *name)
-{
-        size_t len = strlen(name);
-        if (len == 0 || len > NAME_MAX_CHARS || !(isalpha((unsigned char)*name) || *name == '_'))
-                return false;
-        for (; *name; name++) {
-                if (!isalnum((unsigned char)*name) && !strchr("_.:-", *name))
-                        return false;
-        }
-        return true;
-}
 
 /* A function without arguments: an object schema without properties is refused by some models. */
 static bool takes_arguments(json_object *schema)
@@ -48,15 +36,19 @@ static bool takes_arguments(json_object *schema)
 static bool write_function(struct gemini_encode *e, const struct chat_tool *t)
 {
         struct json_writer *w = &e->w;
-        if (!t->name || !is_function_name(t->name)) {
+        /* What a client of this dialect got wrong is its own to mend. */
+        const char *name = e->r->from == DIALECT_GEMINI && t->name
+                                   ? t->name
+                                   : tool_name_out(e->arena, t->name, DIALECT_GEMINI);
+        bool own = e->r->from == DIALECT_GEMINI && !tool_name_is_legal(name, DIALECT_GEMINI);
+        if (!t->name || !*t->name || own || !tool_name_fits(name, DIALECT_GEMINI)) {
                 const char *path = t->path ? arena_printf(e->arena, "%s.name", t->path) : "tools";
-                return refuse(
-                        e, path,
-                        "the target takes names of letters, digits, _ . : - that start with a letter or _, "
-                        "at most 128");
+                return refuse(e, path,
+                              "the target takes names of 1 to 128 letters, digits, _ . : - that start with a "
+                              "letter or _");
         }
         jw_object(w);
-        jw_key_string(w, "name", t->name);
+        jw_key_string(w, "name", name);
         if (t->description)
                 jw_key_string(w, "description", t->description);
         if (t->parameters && takes_arguments(t->parameters))
@@ -132,9 +124,9 @@ static void write_tool_config(struct gemini_encode *e)
                 if (named || (r->allowed_tools && r->tool_choice != TOOL_CHOICE_NONE)) {
                         jw_key_array(w, "allowedFunctionNames");
                         if (named)
-                                jw_string(w, r->tool_choice_name);
+                                jw_string(w, tool_name_out(e->arena, r->tool_choice_name, DIALECT_GEMINI));
                         for (const struct chat_name *n = named ? NULL : r->allowed_tools; n; n = n->next)
-                                jw_string(w, n->name);
+                                jw_string(w, tool_name_out(e->arena, n->name, DIALECT_GEMINI));
                         jw_end(w);
                 }
                 jw_end(w);
@@ -311,6 +303,16 @@ static void write_seed(struct gemini_encode *e)
         jw_key_int(&e->w, "seed", (int64_t)seed);
 }
 
+/* One resolution for the whole request: that of the images, when they agree. */
+static void write_resolution(struct gemini_encode *e)
+{
+        bool mixed;
+        const char *detail = e->r->from == DIALECT_GEMINI ? NULL : chat_common_detail(e->r, &mixed);
+        if (detail)
+                jw_key_string(&e->w, "mediaResolution",
+                              strcmp(detail, "low") == 0 ? "MEDIA_RESOLUTION_LOW" : "MEDIA_RESOLUTION_HIGH");
+}
+
 bool gemini_encode_config(struct gemini_encode *e)
 {
         struct json_writer *w = &e->w;
@@ -335,6 +337,7 @@ bool gemini_encode_config(struct gemini_encode *e)
         if (r->logprobs && r->top_logprobs.set && r->top_logprobs.value > 0)
                 jw_key_int(w, "logprobs", r->top_logprobs.value);
         write_format(e);
+        write_resolution(e);
         write_thinking(e);
         gemini_encode_extras(e, "generationConfig.");
         bool nothing = w->out->len == empty;

@@ -1,4 +1,5 @@
 #include "dialect/gemini.h"
+#include "dialect/tool_name.h"
 
 #include <string.h>
 
@@ -103,7 +104,7 @@ static void call_part(struct gemini_contents *c, const struct chat_block *b)
         jw_key_object(w, "functionCall");
         if (b->id && *b->id)
                 jw_key_string(w, "id", b->id);
-        jw_key_string(w, "name", b->name);
+        jw_key_string(w, "name", tool_name_out(e->arena, b->name, DIALECT_GEMINI));
         jw_key_node(w, "args", chat_arguments_object(e->arena, b));
         jw_end(w);
         /* Only the first call of a step is signed, and only models that ask for it take the substitute. */
@@ -179,7 +180,7 @@ bool gemini_result_part(struct gemini_contents *c, const struct chat_block *b)
         jw_key_object(w, "functionResponse");
         if (b->id && *b->id)
                 jw_key_string(w, "id", b->id);
-        jw_key_string(w, "name", name);
+        jw_key_string(w, "name", tool_name_out(e->arena, name, DIALECT_GEMINI));
         result_response(e, b);
         if (has_media(b) && e->target->caps.tool_result_images == TRI_YES) {
                 jw_key_array(w, "parts");

@@ -88,7 +88,9 @@ static enum fault_kind kind_of_http(int status)
         case 403: return FAULT_FORBIDDEN;
         case 404:
         case 410: return FAULT_MODEL_GONE;
-        case 408: return FAULT_TIMEOUT;
+        case 408:
+        case 504: return FAULT_TIMEOUT;
+        case 499: return FAULT_SERVER; /* nobody here has left */
         case 429: return FAULT_RATE_LIMIT;
         case 503:
         case 529: return FAULT_OVERLOAD;

@@ -1,4 +1,5 @@
 #include "dialect/gemini.h"
+#include "dialect/tool_name.h"
 
 #include <ctype.h>
 #include <math.h>
@@ -247,7 +248,7 @@ static void decode_call(struct reply *r, struct chat_choice *c, json_object *par
 {
         const char *name = json_peek_string(call, "name");
         struct chat_block *b = chat_add_reply_block(r->arena, c, BLOCK_TOOL_CALL);
-        b->name = name ? name : "";
+        b->name = name ? tool_name_back(r->arena, name) : "";
         b->id = gemini_call_id(r->arena, &r->ids, call, b->name);
         b->arguments = json_peek_object(call, "args");
         if (!b->arguments)

@@ -3,6 +3,7 @@
  * the end; the answer is whole when every candidate had its finishReason, or the prompt was blocked.
  */
 #include "dialect/gemini.h"
+#include "dialect/tool_name.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -151,7 +152,7 @@ static void decode_call_start(struct step *s, json_object *part, json_object *ca
         struct chat_block *b = start_block(s, BLOCK_TOOL_CALL);
         c->called = true;
         b->id = gemini_call_id(s->out->arena, &s->d->ids, call, name);
-        b->name = arena_strdup(s->out->arena, name);
+        b->name = tool_name_back(s->out->arena, arena_strdup(s->out->arena, name));
         if (signature.len) {
                 b->signature = scratch(s, signature);
                 b->signature_from = DIALECT_GEMINI;

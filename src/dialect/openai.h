@@ -25,7 +25,7 @@ bool openai_decode_embed_request(const struct client_input *in, struct embed_req
 bool openai_get_word(struct json_reader *r, json_object *obj, const struct json_path *at, const char *key,
                      const char *const *words, const char **out);
 /* Top-level members that no table knows go to `extras`. known is NULL-terminated. */
-void openai_keep_extras(struct arena *a, json_object *body, const char *const *known,
+void openai_keep_extras(struct json_reader *r, json_object *body, const char *const *known,
                         struct chat_extra **extras);
 
 void openai_decode_messages(struct json_reader *r, json_object *body, struct chat_request *out);

@@ -101,7 +101,7 @@ bool openai_decode_embed_request(const struct client_input *in, struct embed_req
         openai_get_word(&r, body, NULL, "encoding_format", formats, &format);
         out->base64 = format == formats[1];
         json_get_string(&r, body, NULL, "user", &out->user);
-        openai_keep_extras(in->arena, body, known, &out->extras);
+        openai_keep_extras(&r, body, known, &out->extras);
         return err->cause == ERR_NONE;
 }
 

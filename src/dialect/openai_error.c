@@ -92,10 +92,12 @@ static enum fault_kind kind_of_status(int status)
         case 401: return FAULT_CREDENTIALS;
         case 402: return FAULT_QUOTA;
         case 403: return FAULT_FORBIDDEN;
-        case 408: return FAULT_TIMEOUT;
+        case 408:
+        case 504: return FAULT_TIMEOUT;
         case 410: return FAULT_MODEL_GONE;
         case 429: return FAULT_RATE_LIMIT;
         case 498: return FAULT_OVERLOAD; /* Groq: no flex capacity */
+        case 499: return FAULT_SERVER;   /* nobody here has left */
         case 503:
         case 529: return FAULT_OVERLOAD;
         default: break;

@@ -1,4 +1,5 @@
 #include "dialect/openai.h"
+#include "dialect/tool_name.h"
 
 /* ---- small readers, shared with the stream ---- */
 
@@ -203,7 +204,7 @@ static void read_call(struct arena *a, struct chat_choice *c, json_object *call,
         b->id = json_peek_string(call, "id");
         if (!b->id || !*b->id)
                 b->id = openai_made_call_id(a, reply_id, c->index, index);
-        b->name = name;
+        b->name = tool_name_back(a, name);
         openai_read_call_signature(a, call, b);
         if (function) {
                 read_arguments(a, b, function);
@@ -226,7 +227,7 @@ static void read_calls(struct arena *a, struct chat_choice *c, json_object *mess
                 return;
         struct chat_block *b = chat_add_reply_block(a, c, BLOCK_TOOL_CALL);
         b->id = openai_made_call_id(a, reply_id, c->index, 0);
-        b->name = name;
+        b->name = tool_name_back(a, name);
         read_arguments(a, b, function);
 }
 

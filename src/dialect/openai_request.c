@@ -14,7 +14,7 @@ enum {
 
 /* Members that a hint is made of only at openai: harmless to leave out elsewhere. */
 static const char *const hint_names[] = {"prompt_cache_options", "prompt_cache_retention",
-                                         "safety_identifier", NULL};
+                                         "safety_identifier", "prediction", NULL};
 
 static const char *const chat_names[] = {"model",
                                          "messages",
@@ -65,13 +65,15 @@ static bool says_nothing(const char *name, json_object *value)
                strcmp(json_object_get_string(json_object_array_get_idx(value, 0)), "text") == 0;
 }
 
-void openai_keep_extras(struct arena *a, json_object *body, const char *const *known,
+void openai_keep_extras(struct json_reader *r, json_object *body, const char *const *known,
                         struct chat_extra **extras)
 {
         json_object_object_foreach(body, name, value)
         {
+                if (chat_name_is_twin(known, name))
+                        json_fail(r, NULL, name, "is another spelling of a member that is known by its own");
                 if (value && !is_listed(known, name) && !says_nothing(name, value))
-                        chat_add_extra(a, extras, name, value, is_listed(hint_names, name));
+                        chat_add_extra(r->arena, extras, name, value, is_listed(hint_names, name));
         }
 }
 
@@ -324,6 +326,6 @@ bool openai_decode_chat_request(const struct client_input *in, struct chat_reque
         decode_reasoning(&r, body, out);
         decode_stream(&r, body, out);
         decode_hints(&r, body, out);
-        openai_keep_extras(in->arena, body, chat_names, &out->extras);
+        openai_keep_extras(&r, body, chat_names, &out->extras);
         return err->cause == ERR_NONE;
 }

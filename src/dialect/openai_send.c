@@ -1,11 +1,26 @@
 #include "dialect/openai.h"
+#include "dialect/tool_name.h"
 
-static void write_function(struct json_writer *w, const struct chat_tool *t)
+/* A client of this dialect knows what its server takes. */
+static const char *wire_name(struct arena *a, const struct chat_request *r, const char *name)
 {
+        return r->from == DIALECT_OPENAI ? name : tool_name_out(a, name, DIALECT_OPENAI);
+}
+
+/* Names that only other vendors take are escaped; one that is too long even so can't be sent. */
+static bool write_function(struct json_writer *w, struct arena *a, const struct chat_request *r,
+                           const struct chat_tool *t, struct err *err)
+{
+        const char *name = wire_name(a, r, t->name);
+        if (r->from != DIALECT_OPENAI && !tool_name_fits(name, DIALECT_OPENAI)) {
+                const char *path = arena_printf(a, "%s.name", t->path ? t->path : "tools");
+                return err_set(err, a, ERR_UNSUPPORTED, path,
+                               "%s: the target takes names of at most 64 letters", path);
+        }
         jw_object(w);
         jw_key_string(w, "type", "function");
         jw_key_object(w, "function");
-        jw_key_string(w, "name", t->name);
+        jw_key_string(w, "name", name);
         if (t->description)
                 jw_key_string(w, "description", t->description);
         if (t->parameters)
@@ -14,6 +29,7 @@ static void write_function(struct json_writer *w, const struct chat_tool *t)
                 jw_key_bool(w, "strict", t->strict == TRI_YES);
         jw_end(w);
         jw_end(w);
+        return true;
 }
 
 static bool write_tools(struct json_writer *w, struct arena *a, const struct chat_request *r,
@@ -21,11 +37,11 @@ static bool write_tools(struct json_writer *w, struct arena *a, const struct cha
 {
         jw_key_array(w, "tools");
         for (const struct chat_tool *tool = r->tools; tool; tool = tool->next) {
-                if (!tool->raw)
-                        write_function(w, tool);
-                else if (tool->raw_dialect == DIALECT_OPENAI)
+                if (!tool->raw && !write_function(w, a, r, tool, err))
+                        return false;
+                if (tool->raw && tool->raw_dialect == DIALECT_OPENAI)
                         jw_node(w, tool->raw);
-                else
+                else if (tool->raw)
                         return err_set(err, a, ERR_UNSUPPORTED, tool->path,
                                        "%s: a %s tool can't be sent to %s", tool->path ? tool->path : "tools",
                                        tool->raw_type ? tool->raw_type : "hosted", t->model);
@@ -43,18 +59,19 @@ static const char *type_of_tool(const struct chat_request *r, const char *name)
         return "function";
 }
 
-static void write_named(struct json_writer *w, const struct chat_request *r, const char *name)
+static void write_named(struct json_writer *w, struct arena *a, const struct chat_request *r,
+                        const char *name)
 {
         const char *type = type_of_tool(r, name);
         jw_object(w);
         jw_key_string(w, "type", type);
         jw_key_object(w, type);
-        jw_key_string(w, "name", name);
+        jw_key_string(w, "name", wire_name(a, r, name));
         jw_end(w);
         jw_end(w);
 }
 
-static void write_choice(struct json_writer *w, const struct chat_request *r)
+static void write_choice(struct json_writer *w, struct arena *a, const struct chat_request *r)
 {
         static const char *const words[] = {[TOOL_CHOICE_AUTO] = "auto",
                                             [TOOL_CHOICE_NONE] = "none",
@@ -63,7 +80,7 @@ static void write_choice(struct json_writer *w, const struct chat_request *r)
                 return;
         jw_key(w, "tool_choice");
         if (r->tool_choice == TOOL_CHOICE_NAMED) {
-                write_named(w, r, r->tool_choice_name);
+                write_named(w, a, r, r->tool_choice_name);
         } else if (r->allowed_tools && r->tool_choice != TOOL_CHOICE_NONE) {
                 jw_object(w);
                 jw_key_string(w, "type", "allowed_tools");
@@ -71,7 +88,7 @@ static void write_choice(struct json_writer *w, const struct chat_request *r)
                 jw_key_string(w, "mode", words[r->tool_choice]);
                 jw_key_array(w, "tools");
                 for (const struct chat_name *n = r->allowed_tools; n; n = n->next)
-                        write_named(w, r, n->name);
+                        write_named(w, a, r, n->name);
                 jw_end(w);
                 jw_end(w);
                 jw_end(w);
@@ -224,7 +241,7 @@ bool openai_encode_chat_request(struct arena *a, const struct chat_request *r, c
         if (r->tools) {
                 if (!write_tools(&w, a, r, t, err))
                         return false;
-                write_choice(&w, r);
+                write_choice(&w, a, r);
                 if (r->parallel_tools != TRI_UNSET && t->caps.parallel_tool_switch != TRI_NO)
                         jw_key_bool(&w, "parallel_tool_calls", r->parallel_tools == TRI_YES);
         }

@@ -5,6 +5,7 @@
  */
 #include "base/text.h"
 #include "dialect/openai.h"
+#include "dialect/tool_name.h"
 
 enum { PENDING_MAX = 4 * 1024 * 1024 };
 
@@ -245,7 +246,7 @@ static void start_call(struct decoder *d, struct choice *c, struct call *call, c
         call->block = c->blocks;
         struct chat_event *e = start_block(c, out, BLOCK_TOOL_CALL);
         e->block_start.id = call->id ? call->id : openai_made_call_id(d->a, d->id, c->index, call->block);
-        e->block_start.name = arena_strdup(out->arena, name);
+        e->block_start.name = tool_name_back(out->arena, arena_strdup(out->arena, name));
         openai_read_call_signature(out->arena, fragment, &e->block_start);
         if (call->custom) {
                 e->block_start.raw = fragment;

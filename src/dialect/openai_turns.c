@@ -3,6 +3,7 @@
 #include <stdint.h>
 
 #include "dialect/openai.h"
+#include "dialect/tool_name.h"
 
 struct turn {
         struct json_writer *w;
@@ -188,7 +189,7 @@ static bool write_result(const struct turn *s, const struct chat_block *result, 
         }
         *moved = *moved || moves;
         open_message(s, "tool", NULL);
-        jw_key_string(s->w, "tool_call_id", result->id ? result->id : "");
+        jw_key_string(s->w, "tool_call_id", tool_id_out(s->a, result->id, s->t->caps.tool_id_length));
         if (!parts) {
                 struct chat_block only = {.content = result->content, .is_error = result->is_error};
                 /* Media leave the result; their text parts are those that stay. */
@@ -312,11 +313,13 @@ static void write_thoughts(const struct turn *s, const struct chat_message *m)
 static void write_call(const struct turn *s, const struct chat_block *b)
 {
         bool custom = b->raw && b->raw_dialect == DIALECT_OPENAI;
+        const char *name = b->name ? b->name : "";
         jw_object(s->w);
-        jw_key_string(s->w, "id", b->id ? b->id : "");
+        jw_key_string(s->w, "id", tool_id_out(s->a, b->id, s->t->caps.tool_id_length));
         jw_key_string(s->w, "type", custom ? "custom" : "function");
         jw_key_object(s->w, custom ? "custom" : "function");
-        jw_key_string(s->w, "name", b->name ? b->name : "");
+        jw_key_string(s->w, "name",
+                      s->r->from == DIALECT_OPENAI ? name : tool_name_out(s->a, name, DIALECT_OPENAI));
         if (custom)
                 jw_key_str(s->w, "input", json_peek_str(chat_arguments_object(s->a, b), "input"));
         else

@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "gateway/request.h"
 
 enum { STEP_BYTES = 64 << 10 };
@@ -90,7 +91,11 @@ bool request_read_body(struct request *r, struct client *c, const struct config 
         if (want >= 0 && (int64_t)body->len < want)
                 return err_set(err, r->arena, ERR_BAD_REQUEST, NULL, "the body ended after %zu of %lld bytes",
                                body->len, (long long)want);
-        if (body->len)
-                r->body = (struct str){body->data, body->len};
-        return true;
+        client_body_done(c);
+        if (!body->len)
+                return true;
+        r->body = (struct str){body->data, body->len};
+        /* What the body becomes is in flight too. */
+        size_t tree = json_tree_bytes(body->data, body->len);
+        return !tree || take_memory(r, config, memory, (int64_t)tree, err);
 }

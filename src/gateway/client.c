@@ -34,6 +34,7 @@ struct client {
         struct buf out;    /* CGI: what was not written yet */
         struct buf untold; /* log lines that the error stream did not take */
         int64_t body_read; /* CGI: bytes of the body so far; -1: it has ended */
+        bool body_done;    /* FastCGI: the input stream was freed */
         bool began;
         bool broken;  /* a write failed: the client has gone */
         bool no_body; /* HEAD, and statuses without one */
@@ -71,6 +72,8 @@ long client_read(struct client *c, char *out, size_t room)
         if (room > 1 << 20)
                 room = 1 << 20;
         if (c->fcgi) {
+                if (c->body_done)
+                        return 0;
                 int n = FCGX_GetStr(out, (int)room, c->fcgi->in);
                 return n > 0 ? n : FCGX_GetError(c->fcgi->in) ? -1 : 0;
         }
@@ -80,6 +83,14 @@ long client_read(struct client *c, char *out, size_t room)
         while (n < 0 && errno == EINTR);
         c->body_read = n <= 0 || c->body_read < 0 ? -1 : c->body_read + n;
         return n;
+}
+
+void client_body_done(struct client *c)
+{
+        if (!c->fcgi || c->body_done || FCGX_GetError(c->fcgi->in) != 0)
+                return;
+        FCGX_FreeStream(&c->fcgi->in);
+        c->body_done = true;
 }
 
 /*
@@ -330,12 +341,23 @@ struct client *client_from_cgi(void)
         return client_new(NULL, environ);
 }
 
+/* FCGX_Finish_r() ends the answer only of a request that still has its input stream. */
+static void finish_fastcgi(FCGX_Request *r)
+{
+        int broken = FCGX_FClose(r->err);
+        broken |= FCGX_FClose(r->out);
+        if (broken)
+                r->keepConnection = 0;
+}
+
 void client_free(struct client *c)
 {
         if (!c)
                 return;
         if (c->began)
                 flush(c);
+        if (c->body_done)
+                finish_fastcgi(c->fcgi);
         if (!c->fcgi && !c->broken)
                 drain_body(c);
         buf_release(&c->out);

@@ -23,6 +23,8 @@ void client_each_variable(const struct client *c, void (*fn)(void *context, cons
                           void *context);
 /* Next bytes of the body; 0 at its end, -1 on a broken connection. */
 long client_read(struct client *c, char *out, size_t room);
+/* Nothing more of the body is wanted: its read buffer is given back. client_read gives 0 from now on. */
+void client_body_done(struct client *c);
 /* The callbacks that the relay writes through; owned by the client. */
 const struct relay_client *client_sink(struct client *c);
 /* Headers that go out with every answer (x-request-id, CORS, …), set before the answer begins. Values must be

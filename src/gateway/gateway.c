@@ -193,33 +193,35 @@ static void log_request(struct exchange *x, const struct err *e)
 {
         static const char *const kinds[] = {"none", "key", "user", "certificate", "anonymous"};
         const struct relay_record *r = &x->record;
-        const char *by = x->identity.name ? x->identity.name : "";
+        /* What callers and providers name: one word each, whatever they put into it. */
+        char path[200], by[100], model[100], upstream[100], served[100], upstream_id[80];
         int status = r->status ? r->status : x->status;
-        const char *model = x->answer.model_asked ? x->answer.model_asked : x->model;
         long long took = (long long)(clock_now_ms() - x->started_ms);
         if (!log_enabled(LOG_LEVEL_INFO))
                 return;
+        text_word(path, sizeof path, x->request.path);
+        text_word(by, sizeof by, x->identity.name);
+        text_word(model, sizeof model, x->answer.model_asked ? x->answer.model_asked : x->model);
         if (!r->attempts) {
-                log_info("%s %.200s %d account=%s %s:%.100s model=%.100s ms=%lld%s%.300s", x->request.method,
-                         x->request.path, status, x->identity.account ? x->identity.account->name : "-",
-                         kinds[x->identity.kind], by, model ? model : "-", took, e->cause ? " error=" : "",
+                log_info("%.20s %s %d account=%s %s:%s model=%s ms=%lld%s%.300s", x->request.method, path,
+                         status, x->identity.account ? x->identity.account->name : "-",
+                         kinds[x->identity.kind], by, model, took, e->cause ? " error=" : "",
                          e->cause && e->message ? e->message : "");
                 return;
         }
-        log_info("%s %.200s %d account=%s %s:%.100s model=%.100s version=%s provider=%s upstream=%.100s "
-                 "served=%.100s "
+        log_info("%.20s %s %d account=%s %s:%s model=%s version=%s provider=%s upstream=%s served=%s "
                  "attempts=%lld input=%lld cached=%lld output=%lld reasoning=%lld first_ms=%lld "
-                 "ms=%lld%s%s%s%s%s%.64s",
-                 x->request.method, x->request.path, status,
-                 x->identity.account ? x->identity.account->name : "-", kinds[x->identity.kind], by,
-                 model ? model : "-", x->answer.version ? x->answer.version : "-",
-                 r->provider ? r->provider : "-", r->upstream_model ? r->upstream_model : "-",
-                 r->served_model ? r->served_model : "-", (long long)r->attempts, (long long)r->usage.input,
-                 (long long)r->usage.cached, (long long)r->usage.output, (long long)r->usage.reasoning,
-                 (long long)r->first_token_ms, took, r->streamed ? " stream" : "",
-                 r->fast_path ? " fast" : "", r->whole ? "" : " incomplete",
+                 "ms=%lld%s%s%s%s%s%s",
+                 x->request.method, path, status, x->identity.account ? x->identity.account->name : "-",
+                 kinds[x->identity.kind], by, model, x->answer.version ? x->answer.version : "-",
+                 r->provider ? r->provider : "-", text_word(upstream, sizeof upstream, r->upstream_model),
+                 text_word(served, sizeof served, r->served_model), (long long)r->attempts,
+                 (long long)r->usage.input, (long long)r->usage.cached, (long long)r->usage.output,
+                 (long long)r->usage.reasoning, (long long)r->first_token_ms, took,
+                 r->streamed ? " stream" : "", r->fast_path ? " fast" : "", r->whole ? "" : " incomplete",
                  r->client_left ? " client-left" : "", r->upstream_request_id ? " upstream_id=" : "",
-                 r->upstream_request_id ? r->upstream_request_id : "");
+                 r->upstream_request_id ? text_word(upstream_id, sizeof upstream_id, r->upstream_request_id)
+                                        : "");
 }
 
 /* A web server that listens to the error stream of requests only has not heard these. */

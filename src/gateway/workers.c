@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -63,17 +64,26 @@ static void mask_wake(int how)
         pthread_sigmask(how, &set, NULL);
 }
 
-/* FastCGI's own list of who may connect over TCP: addresses parted by commas (specification 3.2). */
-static bool peer_allowed(const struct workers *w, const struct sockaddr_in *peer)
+bool workers_peer_allowed(const char *list, const struct sockaddr *peer)
 {
-        char text[INET_ADDRSTRLEN];
-        if (!w->peers || peer->sin_family != AF_INET)
+        char text[INET6_ADDRSTRLEN] = "";
+        if (!list || (peer->sa_family != AF_INET && peer->sa_family != AF_INET6))
                 return true;
-        inet_ntop(AF_INET, &peer->sin_addr, text, sizeof text);
+        if (peer->sa_family == AF_INET) {
+                inet_ntop(AF_INET, &((const struct sockaddr_in *)(const void *)peer)->sin_addr, text,
+                          sizeof text);
+        } else {
+                const struct in6_addr *six = &((const struct sockaddr_in6 *)(const void *)peer)->sin6_addr;
+                /* A socket of both families shows IPv4 peers so. */
+                if (IN6_IS_ADDR_V4MAPPED(six))
+                        inet_ntop(AF_INET, six->s6_addr + 12, text, sizeof text);
+                else
+                        inet_ntop(AF_INET6, six, text, sizeof text);
+        }
         size_t len = strlen(text);
-        for (const char *s = w->peers; *s; s += strcspn(s, ","), s += *s == ',') {
+        for (const char *s = list; *s; s += strcspn(s, ","), s += *s == ',') {
                 s += strspn(s, " ");
-                if (strncmp(s, text, len) == 0 && (s[len] == '\0' || s[len] == ',' || s[len] == ' '))
+                if (strncasecmp(s, text, len) == 0 && (s[len] == '\0' || s[len] == ',' || s[len] == ' '))
                         return true;
         }
         return false;
@@ -98,7 +108,7 @@ static int take_connection(struct workers *w)
                 int on = 1;
                 setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         }
-        if (fd >= 0 && !peer_allowed(w, (struct sockaddr_in *)&peer)) {
+        if (fd >= 0 && !workers_peer_allowed(w->peers, (struct sockaddr *)&peer)) {
                 close(fd);
                 return -1;
         }

@@ -6,6 +6,8 @@
 #ifndef TOLLGATE_GATEWAY_WORKERS_H
 #define TOLLGATE_GATEWAY_WORKERS_H
 
+#include <sys/socket.h>
+
 #include "gateway/gateway.h"
 
 struct workers;
@@ -17,5 +19,11 @@ struct workers *workers_start(struct gateway *g, int listener, int most);
  * the gateway may be taken down; false: some still run, and only _exit() is safe.
  */
 bool workers_stop(struct workers *w, int64_t drain_ms);
+
+/*
+ * FastCGI's own list of who may connect over TCP, addresses parted by commas (specification 3.2,
+ * FCGI_WEB_SERVER_ADDRS). list NULL: everybody. Peers of a UNIX socket are let in by its mode.
+ */
+bool workers_peer_allowed(const char *list, const struct sockaddr *peer);
 
 #endif

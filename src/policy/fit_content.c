@@ -1,6 +1,7 @@
 /* Blocks and tools: what of them the target can't take. */
 #include <string.h>
 
+#include "dialect/tool_name.h"
 #include "policy/fit_steps.h"
 
 static const char *path_of(const struct fitting *f, const struct chat_block *b)
@@ -54,12 +55,21 @@ static void fit_marks(struct fitting *f, const struct chat_block *b, bool *marke
         }
 }
 
+/* Ids that this provider does not take are written anew. */
+static void fit_call_id(struct fitting *f, const struct chat_block *b)
+{
+        bool call = b->type == BLOCK_TOOL_CALL || b->type == BLOCK_TOOL_RESULT;
+        if (call && f->to == DIALECT_OPENAI && !tool_id_fits(b->id ? b->id : "", f->caps.tool_id_length))
+                f->fit->patchable = false;
+}
+
 static bool fit_blocks(struct fitting *f, const struct chat_block *blocks, bool *marked)
 {
         for (const struct chat_block *b = blocks; b; b = b->next) {
                 if (!fit_block(f, b))
                         return false;
                 fit_marks(f, b, marked);
+                fit_call_id(f, b);
                 for (const struct chat_block *c = b->content; c; c = c->next) {
                         if (!fit_block(f, c))
                                 return false;
@@ -67,6 +77,17 @@ static bool fit_blocks(struct fitting *f, const struct chat_block *blocks, bool 
                 }
         }
         return true;
+}
+
+/* How closely to look at images: a hint. */
+static void fit_detail(struct fitting *f)
+{
+        bool mixed;
+        const char *common = chat_common_detail(f->request, &mixed);
+        if (f->to == f->from || f->to == DIALECT_OPENAI || (!common && !mixed))
+                return;
+        if (mixed || f->to != DIALECT_GEMINI)
+                fit_note_extra(f, "detail");
 }
 
 static bool is_system(const struct chat_message *m)
@@ -130,6 +151,7 @@ bool fit_contents(struct fitting *f)
                         return false;
         }
         fit_roles(f);
+        fit_detail(f);
         if (f->request->tools && f->caps.tools == TRI_NO)
                 return fit_refuse(f, ERR_UNSUPPORTED, fit_field_name(f, FIELD_TOOLS), "%s takes no tools",
                                   f->target->model);

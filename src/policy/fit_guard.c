@@ -1,6 +1,7 @@
 /* What reaches into the provider's account, price or network needs the account's permission (SECURITY item
  * 6). */
 #include <string.h>
+#include <strings.h>
 
 #include "base/json.h"
 #include "base/text.h"
@@ -26,7 +27,7 @@ static bool refuse(struct fitting *f, const struct config_guard *g, const char *
 
 static bool is_listed(const char *const *names, const char *name)
 {
-        while (*names && strcmp(*names, name) != 0)
+        while (*names && strcasecmp(*names, name) != 0)
                 names++;
         return *names;
 }
@@ -150,14 +151,14 @@ static struct chat_extra *without(struct arena *a, const struct chat_extra *list
 static bool guard_extra(struct fitting *f, const struct config_guard *g, bool *found)
 {
         for (const struct chat_extra *e = f->request->extras; e; e = e->next) {
-                if (strcmp(e->name, g->field) != 0)
+                /* Case does not count to every decoder of JSON. */
+                if (strcasecmp(e->name, g->field) != 0)
                         continue;
                 *found = true;
                 if (g->refuse)
-                        return refuse(f, g, g->field);
-                fit_note_extra(f, g->field);
-                f->request->extras = without(f->arena, f->request->extras, g->field);
-                return true;
+                        return refuse(f, g, e->name);
+                fit_note_extra(f, e->name);
+                f->request->extras = without(f->arena, f->request->extras, e->name);
         }
         return true;
 }

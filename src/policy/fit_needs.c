@@ -1,4 +1,6 @@
 /* Fields that change what the caller gets: a target that can't do them is unfit. */
+#include <string.h>
+
 #include "policy/fit_steps.h"
 
 static bool same_or_openai(const struct fitting *f)
@@ -101,7 +103,10 @@ static bool fit_extras(struct fitting *f)
                 if (!e->hint)
                         return fit_refuse(f, ERR_UNSUPPORTED, e->name, "%s knows no such field",
                                           f->target->model);
-                fit_note_extra(f, e->name);
+                /* It goes on as the user's name. */
+                bool kept = f->to == DIALECT_ANTHROPIC && strcmp(e->name, "safety_identifier") == 0;
+                if (!kept)
+                        fit_note_extra(f, e->name);
         }
         f->request->extras = NULL;
         return true;

@@ -48,7 +48,8 @@ static bool fetch_for(struct attempt *at, const struct chat_request *r)
         for (const struct chat_message *m = r->messages; m; m = m->next)
                 add_jobs(m->blocks, m->path, jobs, &n);
         at->run->images_fetched = true;
-        return fetch_images(call->arena, call->env->config, jobs, n, &at->err);
+        return fetch_images(call->arena, call->env->config, call->env->memory, &at->run->metered, jobs, n,
+                            &at->err);
 }
 
 static bool wants_bytes(const struct attempt *at, const struct model_caps *caps)
@@ -134,22 +135,24 @@ enum attempt_result attempt_chat(struct attempt *at, const struct chat_request *
                                  const struct fit *fit)
 {
         const struct relay_call *call = at->run->call;
-        struct model_caps caps;
-        struct wire_request wire = {.method = "POST"};
         bool fast = false;
         if (!at->dialect)
                 return attempt_echo_chat(at, &fit->request);
-        catalogue_target_caps(call->env->config, at->target, &caps);
-        if (wants_bytes(at, &caps) && !fetch_for(at, original))
+        /* In the arena, as all that would stand on the stack below the whole stream. */
+        struct model_caps *caps = arena_alloc(call->arena, sizeof *caps);
+        struct wire_request *wire = arena_alloc(call->arena, sizeof *wire);
+        wire->method = "POST";
+        catalogue_target_caps(call->env->config, at->target, caps);
+        if (wants_bytes(at, caps) && !fetch_for(at, original))
                 return ATTEMPT_OVER;
-        buf_init(&wire.body, (size_t)call->env->config->max_body * 2 + BODY_EXTRA);
+        buf_init(&wire->body, (size_t)call->env->config->max_body * 2 + BODY_EXTRA);
         enum attempt_result result = ATTEMPT_OVER;
-        if (make_request(at, fit, &caps, &wire, &fast)) {
+        if (make_request(at, fit, caps, wire, &fast)) {
                 at->run->record->fast_path = fast;
-                result = fit->request.stream ? attempt_chat_stream(at, &fit->request, &wire, fast)
-                                             : attempt_chat_whole(at, &wire, fast);
+                result = fit->request.stream ? attempt_chat_stream(at, &fit->request, wire, fast)
+                                             : attempt_chat_whole(at, wire, fast);
         }
-        buf_release(&wire.body);
+        buf_release(&wire->body);
         return result;
 }
 

@@ -230,13 +230,13 @@ static enum attempt_result try_chat(struct attempt *at, void *request)
 void relay_chat(const struct relay_call *call, const struct chat_request *request,
                 struct relay_record *record)
 {
-        struct relay_run run;
+        struct relay_run *run = arena_alloc(call->arena, sizeof *run);
         struct chat_errand *e = arena_alloc(call->arena, sizeof *e);
         e->request = request;
-        run_start(&run, call, record);
+        run_start(run, call, record);
         record->streamed = request->stream;
-        walk_targets(&run, &(struct errand){fit_chat_target, try_chat, e});
-        run_end(&run);
+        walk_targets(run, &(struct errand){fit_chat_target, try_chat, e});
+        run_end(run);
 }
 
 /* ---- embeddings ---- */

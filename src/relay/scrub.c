@@ -30,12 +30,22 @@ static size_t looks_like_key(const char *at)
         return 0;
 }
 
+static size_t begins_with(const char *at, const char *secret, size_t least)
+{
+        size_t len = secret ? strlen(secret) : 0;
+        return len >= least && strncmp(at, secret, len) == 0 ? len : 0;
+}
+
+/* Headers of the configuration carry secrets too: some vendors want theirs there. Short ones are words. */
 static size_t known_key(const struct config *c, const char *at)
 {
+        enum { KEY_LEAST = 6, HEADER_LEAST = 12 };
         for (size_t i = 0; i < c->provider_count; i++) {
-                const char *key = c->providers[i].key;
-                size_t len = key ? strlen(key) : 0;
-                if (len >= 6 && strncmp(at, key, len) == 0)
+                const struct config_provider *p = &c->providers[i];
+                size_t len = begins_with(at, p->key, KEY_LEAST);
+                for (size_t k = 0; k < p->header_count && !len; k++)
+                        len = begins_with(at, p->headers[k].value, HEADER_LEAST);
+                if (len)
                         return len;
         }
         return 0;

@@ -26,6 +26,9 @@ struct fetching {
         CURLM *multi;
         int64_t end_ms;
         size_t total, total_max; /* bytes of all images together */
+        struct meter *memory;    /* or NULL */
+        int64_t taken;
+        bool starved; /* an image found no room */
         struct transfer_job {
                 struct fetching *all;
                 struct fetch_job *job;
@@ -101,11 +104,28 @@ static size_t on_header(char *line, size_t size, size_t count, void *context)
         return 0;
 }
 
+/* For the bytes, and for their base64 later. */
+static bool take_memory(struct fetching *f, size_t len)
+{
+        int64_t more = (int64_t)(len * 7 / 3 + 1);
+        if (!f->memory)
+                return true;
+        if (!meter_take(f->memory, more, f->config->max_memory))
+                return false;
+        f->taken += more;
+        return true;
+}
+
 static size_t on_bytes(char *bytes, size_t size, size_t count, void *context)
 {
         struct transfer_job *j = context;
         size_t len = size * count;
         j->all->total += len;
+        if (!take_memory(j->all, len)) {
+                j->all->starved = true;
+                j->cause = "there is no room for it in max_memory now";
+                return 0;
+        }
         if (j->all->total <= j->all->total_max && buf_add(&j->bytes, bytes, len))
                 return len;
         j->cause = "it is too large";
@@ -286,12 +306,13 @@ static void clean_up(struct fetching *f)
         curl_multi_cleanup(f->multi);
 }
 
-bool fetch_images(struct arena *a, const struct config *c, struct fetch_job *jobs, size_t count,
-                  struct err *err)
+bool fetch_images(struct arena *a, const struct config *c, struct meter *memory, int64_t *taken,
+                  struct fetch_job *jobs, size_t count, struct err *err)
 {
         struct fetching f = {
                 .arena = a,
                 .config = c,
+                .memory = memory,
                 .count = count,
                 .end_ms = clock_now_ms() + c->fetch.timeout_ms,
                 .total_max = (size_t)(c->fetch.max > c->max_body ? c->fetch.max : c->max_body),
@@ -312,9 +333,16 @@ bool fetch_images(struct arena *a, const struct config *c, struct fetch_job *job
         if (failed) {
                 log_info("fetch: %s for %s: %s", url_without_secrets(a, failed->url), failed->job->path,
                          failed->cause);
-                err_set(err, a, ERR_BAD_REQUEST, failed->job->path, "%s: the image could not be fetched",
-                        failed->job->path);
+                if (f.starved) {
+                        err_set(err, a, ERR_OVERLOADED, NULL,
+                                "too many bodies and answers in flight; try again");
+                        err->retry_after_ms = 1000;
+                } else {
+                        err_set(err, a, ERR_BAD_REQUEST, failed->job->path,
+                                "%s: the image could not be fetched", failed->job->path);
+                }
         }
         clean_up(&f);
+        *taken += f.taken;
         return !failed;
 }

@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/meter.h"
 #include "config/config.h"
 #include "dialect/chat.h"
 
@@ -22,9 +23,13 @@ struct fetch_job {
         struct chat_source *out; /* out: SOURCE_BASE64 with media_type, in the arena */
 };
 
-/* Fetches all, several at once. False: err ("messages[0].content[1]: the image could not be fetched"). */
-bool fetch_images(struct arena *a, const struct config *c, struct fetch_job *jobs, size_t count,
-                  struct err *err);
+/*
+ * Fetches all, several at once. False: err ("messages[0].content[1]: the image could not be fetched").
+ * memory: counts what the images take against max_memory; NULL: nobody counts. *taken grows by it also where
+ * the fetch fails; the caller gives it back once the images are gone.
+ */
+bool fetch_images(struct arena *a, const struct config *c, struct meter *memory, int64_t *taken,
+                  struct fetch_job *jobs, size_t count, struct err *err);
 
 /* Pure, for tests: may this address be connected to? allow: hosts, addresses and CIDR blocks of the
  * configuration; cloud metadata addresses stay refused even when it covers them. */

@@ -281,6 +281,7 @@ struct transfer *transfer_open(struct upstream_lane *lane, struct arena *a, cons
         curl_easy_setopt(e, CURLOPT_URL, r->url);
         curl_easy_setopt(e, CURLOPT_HTTPHEADER, header_list(a, r->headers, r->header_count));
         curl_easy_setopt(e, CURLOPT_PROXY, r->proxy ? r->proxy : "");
+        curl_easy_setopt(e, CURLOPT_NOPROXY, ""); /* or the environment's no_proxy would go round the proxy */
         curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)(r->connect_ms > 0 ? r->connect_ms : 0));
         curl_easy_setopt(e, CURLOPT_ERRORBUFFER, t->detail);
         curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header);

@@ -226,7 +226,12 @@ async function overFastcgi(env, folder, input) {
         child.stderr.on('data', (d) => (log += d));
         const ended = new Promise((done) => child.on('close', done));
         for (let i = 0; i < 2000 && !fs.existsSync(socket); i++) await pause(5);
-        const got = await run('cgi-fcgi', ['-bind', '-connect', socket], env, input);
+        // The socket may be there a moment before anyone listens on it.
+        let got = { out: '' };
+        for (let i = 0; i < 100 && !got.out && child.exitCode === null; i++) {
+                if (i) await pause(20);
+                got = await run('cgi-fcgi', ['-bind', '-connect', socket], env, input);
+        }
         child.kill('SIGTERM');
         const code = await ended;
         if (code !== 0) got.err += `\nthe responder ended with ${code}`;

@@ -4,7 +4,7 @@
 packages_to_build='autoconf automake gcc libc6-dev make pkg-config libcurl4-openssl-dev libjson-c-dev libconfig-dev
         libssl-dev libfcgi-dev'
 packages_to_serve='lighttpd curl ca-certificates util-linux'
-packages_to_check='clang libclang-rt-dev libcmocka-dev valgrind apache2 libapache2-mod-fcgid spawn-fcgi libfcgi-bin xz-utils procps'
+packages_to_check='clang clang-format libclang-rt-dev libcmocka-dev valgrind apache2 libapache2-mod-fcgid spawn-fcgi libfcgi-bin xz-utils procps'
 
 as_root() {
         if [ "$(id -u)" -eq 0 ]; then

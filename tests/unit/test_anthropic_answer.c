@@ -569,7 +569,7 @@ static void errors_have_kinds(void **state)
                  FAULT_QUOTA},
                 {500, ERROR("api_error", "oops"), FAULT_SERVER},
                 {502, "<html>bad gateway</html>", FAULT_SERVER},
-                {504, ERROR("timeout_error", "late"), FAULT_SERVER},
+                {504, ERROR("timeout_error", "late"), FAULT_TIMEOUT},
                 {529, ERROR("overloaded_error", "Overloaded"), FAULT_OVERLOAD},
                 {503, "{\"error\":\"no channel\"}", FAULT_OVERLOAD},
                 {418, "[]", FAULT_BAD_REQUEST},

@@ -83,6 +83,7 @@ static void bad_requests(void **state)
                  "messages[0].content[0].content[0].type", "inside", NULL},
                 {HEAD HI ",\"system\":[{\"type\":\"image\"}]}", "system[0].type", "only text", NULL},
                 {HEAD HI ",\"temperature\":1.5}", "temperature", "between", NULL},
+                {HEAD HI ",\"Model\":\"dear\"}", "Model", "Extra inputs are not permitted", "2023-06-01"},
                 {HEAD HI ",\"temperature\":1}", "temperature", "Extra inputs are not permitted",
                  "2026-10-21"},
                 {HEAD HI ",\"top_p\":null}", "top_p", "Extra inputs are not permitted", "2026-10-21"},

@@ -118,6 +118,28 @@ static void globs_match(void **state)
         assert_int_equal(text_distance("abc", "xyz"), 3);
 }
 
+static void words_stay_one(void **state)
+{
+        (void)state;
+        static const struct {
+                const char *text, *word;
+        } cases[] = {
+                {NULL, "-"},
+                {"", "-"},
+                {"gpt-5.5", "gpt-5.5"},
+                {"p/model@1", "p/model@1"},
+                {"a b=c", "\"a b=c\""},
+                {"a\"b\\", "\"a\\\"b\\\\\""},
+                {"0123456789abcdef", "0123456789abcd"},
+                {"0 23456789abcdef", "\"0 23456789abc\""},
+                {"= 23456789abc\"", "\"= 23456789abc\""},
+        };
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+                char out[16];
+                assert_string_equal(text_word(out, sizeof out, cases[i].text), cases[i].word);
+        }
+}
+
 static void first_error_is_kept(void **state)
 {
         (void)state;
@@ -127,6 +149,14 @@ static void first_error_is_kept(void **state)
         err_set(&e, a, ERR_INTERNAL, NULL, "second");
         assert_int_equal(err_status(&e), 413);
         assert_string_equal(e.message, "larger than 5");
+        /* What a caller wrote is quoted, but not without end. */
+        char *huge = arena_alloc(a, 100001);
+        memset(huge, 'x', 100000);
+        e = (struct err){0};
+        err_set(&e, a, ERR_BAD_REQUEST, huge, "no \x1b[1m\x7f %s", huge);
+        assert_int_equal(strlen(e.message), 3000);
+        assert_memory_equal(e.message, "no  [1m  xxx", 12);
+        assert_int_equal(strlen(e.param), 500);
         for (int cause = ERR_BAD_REQUEST; cause < ERR_CAUSES; cause++) {
                 const struct err_row *row = err_row((enum err_cause)cause);
                 assert_true(row->status >= 400);
@@ -144,7 +174,7 @@ int main(void)
                 cmocka_unit_test(buf_is_capped_and_sticky), cmocka_unit_test(arena_releases_once),
                 cmocka_unit_test(base64_both_ways),         cmocka_unit_test(utf8_is_checked),
                 cmocka_unit_test(escapes_forge_nothing),    cmocka_unit_test(globs_match),
-                cmocka_unit_test(first_error_is_kept),
+                cmocka_unit_test(words_stay_one),           cmocka_unit_test(first_error_is_kept),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,7 +9,9 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "base/json.h"
 #include "policy/catalogue.h"
+#include "policy/fit.h"
 
 static void ids_dates_and_globs(void **state)
 {
@@ -157,12 +159,90 @@ static void shipped_rows(void **state)
         config_unref(c);
 }
 
+/* What reaches into the provider's account, price or network, as a caller may write it. */
+static void shipped_guards(void **state)
+{
+        (void)state;
+#define O(member) "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]," member "}"
+#define A(member)                                                                                            \
+        "{\"model\":\"m\",\"max_tokens\":1,\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]," member "}"
+#define G(member) "{\"contents\":[{\"parts\":[{\"text\":\"x\"}]}]," member "}"
+        static const struct {
+                const struct dialect *dialect;
+                const char *body, *refused; /* NULL: left out */
+        } cases[] = {
+                {&dialect_openai, O("\"service_tier\":\"priority\""), NULL},
+                {&dialect_openai, O("\"store\":true"), NULL},
+                {&dialect_openai, O("\"previous_response_id\":\"r\""), "previous_response_id"},
+                {&dialect_openai, O("\"Conversation\":\"c\""), "Conversation"},
+                {&dialect_openai, O("\"web_search_options\":{}"), "web_search_options"},
+                {&dialect_openai, O("\"tools\":[{\"type\":\"web_search_preview\"}]"), "tools[0]"},
+                {&dialect_openai, O("\"tools\":[{\"type\":\"x_search\"}]"), "tools[0]"},
+                {&dialect_openai, O("\"tools\":[{\"type\":\"mcp\",\"server_url\":\"x\"}]"), "tools[0]"},
+                {&dialect_openai, O("\"models\":[\"dear\"]"), "models"},
+                {&dialect_openai, O("\"plugins\":[{\"id\":\"web\"}]"), "plugins"},
+                {&dialect_openai, O("\"extra_body\":{\"google\":{\"cached_content\":\"c\"}}"), "extra_body"},
+                {&dialect_anthropic, A("\"container\":\"c\""), "container"},
+                {&dialect_anthropic, A("\"mcp_servers\":[{}]"), "mcp_servers"},
+                {&dialect_anthropic, A("\"inference_geo\":\"us\""), "inference_geo"},
+                {&dialect_anthropic, A("\"service_tier\":\"auto\""), NULL},
+                {&dialect_anthropic, A("\"speed\":\"fast\""), NULL},
+                {&dialect_anthropic, A("\"SPEED\":\"fast\""), NULL},
+                {&dialect_anthropic, A("\"tools\":[{\"type\":\"web_fetch_20260318\",\"name\":\"f\"}]"),
+                 "tools[0]"},
+                {&dialect_gemini, G("\"cachedContent\":\"c\""), "cachedContent"},
+                {&dialect_gemini, G("\"cached_content\":\"c\""), "cachedContent"},
+                {&dialect_gemini, G("\"service_tier\":\"flex\""), NULL},
+                {&dialect_gemini, G("\"serviceTier\":\"flex\""), NULL},
+                {&dialect_gemini, G("\"tools\":[{\"google_search\":{}}]"), "tools[0].google_search"},
+                {&dialect_gemini, G("\"tools\":[{\"enterpriseWebSearch\":{}}]"),
+                 "tools[0].enterpriseWebSearch"},
+        };
+        static const struct config_account nobody = {.name = "nobody"};
+        static const struct form_fields no_query;
+        char path[128];
+        const struct config *c = load_shipped(path, sizeof path);
+        assert_non_null(c);
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+                struct arena *a = arena_new();
+                struct config_provider p = {.name = "p", .dialect = cases[i].dialect->name};
+                struct config_target target = {.provider = &p, .model = "never-heard-of"};
+                struct client_input in = {
+                        .arena = a, .body = str_of(cases[i].body), .path_model = "m", .query = &no_query};
+                struct patch_edit edits[64];
+                struct chat_request r = {0};
+                struct err err = {0};
+                struct buf out;
+                struct fit f;
+                buf_init(&out, 1 << 16);
+                if (!cases[i].dialect->decode_chat_request(&in, &r, &err))
+                        fail_msg("%s: %s", cases[i].body, err.message);
+                fit_chat(a, c, &r, &target, NULL, &nobody, &f);
+                if (f.fits == !!cases[i].refused || (!f.fits && strcmp(f.unfit_field, cases[i].refused) != 0))
+                        fail_msg("%s: %s", cases[i].body, f.fits ? "fits" : f.unfit_field);
+                if (f.fits) {
+                        /* A bare request is left, whatever way it goes. */
+                        assert_true(f.patchable && f.change_count == 1 && !f.request.extras);
+                        size_t n = fit_patch_edits(a, &f, &target, NULL, edits, 64);
+                        assert_true(patch_apply(str_of(cases[i].body), edits, n, &out));
+                        size_t members = json_members(out.data, out.len, NULL, 0);
+                        assert_int_equal(members, cases[i].dialect == &dialect_gemini   ? 1
+                                                  : cases[i].dialect == &dialect_openai ? 2
+                                                                                        : 3);
+                }
+                buf_release(&out);
+                arena_free(a);
+        }
+        config_unref(c);
+}
+
 int main(void)
 {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(ids_dates_and_globs),
                 cmocka_unit_test(rows_are_laid_over_each_other),
                 cmocka_unit_test(shipped_rows),
+                cmocka_unit_test(shipped_guards),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -428,6 +428,7 @@ static int tear_down(void **state)
 }
 
 static char logged[8192];
+static struct meter memory;
 
 static void keep_log(void *context, const char *line, size_t len)
 {
@@ -447,8 +448,10 @@ static bool fetch(struct arena *a, const char *const *paths, size_t count, struc
         const char *const allow[] = {entry};
         struct config c = {
                 .max_body = 300000,
+                .max_memory = 2000000,
                 .fetch = {.allow = allow, .allow_count = 1, .max = 300000, .timeout_ms = 700, .images = 4},
         };
+        int64_t taken = 0, before = memory.used;
         struct fetch_job jobs[8];
         snprintf(entry, sizeof entry, "127.0.0.1:%d", server.port);
         for (size_t i = 0; i < count; i++) {
@@ -461,7 +464,9 @@ static bool fetch(struct arena *a, const char *const *paths, size_t count, struc
         logged[0] = 0;
         log_configure(LOG_LEVEL_DEBUG, "");
         log_bind(keep_log, NULL, "req");
-        bool ok = fetch_images(a, &c, jobs, count, err);
+        bool ok = fetch_images(a, &c, &memory, &taken, jobs, count, err);
+        assert_int_equal(memory.used, before + taken);
+        meter_give(&memory, taken);
         log_bind(NULL, NULL, NULL);
         return ok;
 }
@@ -565,6 +570,22 @@ static void test_too_many(void **state)
 }
 
 /* All of them together are bounded like a body. */
+/* Images count against max_memory as bodies do. */
+static void test_memory(void **state)
+{
+        (void)state;
+        static const char *const paths[] = {"/png"};
+        struct arena *a = arena_new();
+        struct err err = {.cause = ERR_NONE};
+        struct chat_source source = {.kind = SOURCE_NONE};
+        memory.used = 2000000;
+        assert_false(fetch(a, paths, 1, &source, &err));
+        assert_non_null(strstr(logged, "max_memory"));
+        assert_int_equal(err_status(&err), 503);
+        memory.used = 0;
+        arena_free(a);
+}
+
 static void test_total(void **state)
 {
         (void)state;
@@ -585,7 +606,7 @@ int main(void)
                 cmocka_unit_test(test_addresses), cmocka_unit_test(test_allow),
                 cmocka_unit_test(test_urls),      cmocka_unit_test(test_fetch),
                 cmocka_unit_test(test_several),   cmocka_unit_test(test_too_many),
-                cmocka_unit_test(test_total),
+                cmocka_unit_test(test_total),     cmocka_unit_test(test_memory),
         };
         return cmocka_run_group_tests(tests, set_up, tear_down);
 }

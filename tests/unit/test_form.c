@@ -3,10 +3,12 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
 
+#include "base/buf.h"
 #include "dialect/form.h"
 
 #define ARRAY_SIZE(x) (sizeof(x) / sizeof *(x))
@@ -20,6 +22,43 @@ static char *render(struct arena *a, const struct form_fields *f)
                                    i->is_file ? "@" : "", i->file_name ? i->file_name : "",
                                    i->is_file ? ":" : "", (int)i->value.len, i->value.at);
         return out;
+}
+
+/* What the allocator has given out, under either of them. */
+size_t __sanitizer_get_current_allocated_bytes(void) __attribute__((weak));
+
+static size_t allocated(void)
+{
+        struct mallinfo2 info = mallinfo2();
+        return __sanitizer_get_current_allocated_bytes ? __sanitizer_get_current_allocated_bytes()
+                                                       : info.uordblks + info.hblkhd;
+}
+
+/* Headers of parts full of parameters that nobody asks for: memory grows with the body, not with its square.
+ */
+static void many_parameters(void **state)
+{
+        (void)state;
+        enum { PARTS = 100, PARAMETERS = 1500 };
+        static const char type[] = "multipart/form-data; boundary=b";
+        struct arena *a = arena_new();
+        struct form_fields f;
+        struct err err = {0};
+        struct buf body;
+        buf_init(&body, 8 << 20);
+        for (int i = 0; i < PARTS; i++) {
+                buf_addf(&body, "--b\r\nContent-Disposition: form-data; name=n%d", i);
+                for (int k = 0; k < PARAMETERS; k++)
+                        buf_adds(&body, ";a=\"\"");
+                buf_adds(&body, "\r\n\r\nx\r\n");
+        }
+        buf_adds(&body, "--b--");
+        size_t before = allocated();
+        assert_true(form_decode_multipart(a, (struct str){body.data, body.len}, type, &f, &err));
+        assert_int_equal(f.count, PARTS);
+        assert_true(allocated() - before < 4 * body.len);
+        buf_release(&body);
+        arena_free(a);
 }
 
 static void urlencoded_bodies(void **state)
@@ -198,9 +237,9 @@ static void header_parameters(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(urlencoded_bodies), cmocka_unit_test(too_many_fields),
-                cmocka_unit_test(multipart_bodies),  cmocka_unit_test(multipart_cut_anywhere),
-                cmocka_unit_test(header_parameters),
+                cmocka_unit_test(urlencoded_bodies),      cmocka_unit_test(many_parameters),
+                cmocka_unit_test(too_many_fields),        cmocka_unit_test(multipart_bodies),
+                cmocka_unit_test(multipart_cut_anywhere), cmocka_unit_test(header_parameters),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

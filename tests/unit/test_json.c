@@ -115,6 +115,29 @@ static void scan_is_bounded(void **state)
         buf_release(&b);
 }
 
+static void trees_are_reckoned(void **state)
+{
+        (void)state;
+        static const struct {
+                const char *item;
+                size_t each; /* at least, as measured */
+        } cases[] = {{"{}", 792}, {"{\"a\":1}", 864}, {"[]", 152}, {"1", 72}, {"\"{,{,\"", 88}};
+        enum { ITEMS = 5000 };
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+                struct buf text;
+                buf_init(&text, 1 << 20);
+                buf_addc(&text, '[');
+                for (int k = 0; k < ITEMS; k++)
+                        buf_addf(&text, "%s%s", k ? "," : "", cases[i].item);
+                assert_int_equal(json_tree_bytes(text.data, text.len), 0); /* no end: not JSON */
+                buf_addc(&text, ']');
+                size_t bytes = json_tree_bytes(text.data, text.len);
+                assert_true(bytes >= ITEMS * cases[i].each && bytes < ITEMS * (cases[i].each + 400));
+                buf_release(&text);
+        }
+        assert_int_equal(json_tree_bytes("[{},{}]", 7), 0);
+}
+
 static void members_are_where_they_stand(void **state)
 {
         (void)state;
@@ -231,6 +254,7 @@ int main(void)
                 cmocka_unit_test(scan_takes_json_and_nothing_else),
                 cmocka_unit_test(scan_of_every_prefix_fails),
                 cmocka_unit_test(scan_is_bounded),
+                cmocka_unit_test(trees_are_reckoned),
                 cmocka_unit_test(members_are_where_they_stand),
                 cmocka_unit_test(getters_name_the_path),
                 cmocka_unit_test(parse_tells_line_and_column),

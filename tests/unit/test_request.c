@@ -174,6 +174,29 @@ static void at_end(struct FCGX_Stream *stream)
         stream->isClosed = 1;
 }
 
+/* As libfcgi makes it, which frees it once the body is read to its end. */
+static FCGX_Stream *stream_of(unsigned char *bytes, size_t len)
+{
+        FCGX_Stream *in = calloc(1, sizeof *in);
+        void *data = calloc(1, 256); /* libfcgi's own, opaque */
+        assert_true(in && data);
+        *in = (FCGX_Stream){.rdNext = bytes,
+                            .stop = bytes + len,
+                            .stopUnget = bytes,
+                            .isReader = 1,
+                            .fillBuffProc = at_end,
+                            .data = data};
+        return in;
+}
+
+static void free_stream(FCGX_Stream *in)
+{
+        if (!in)
+                return;
+        free(in->data);
+        free(in);
+}
+
 static void bodies(void **state)
 {
         (void)state;
@@ -206,18 +229,13 @@ static void bodies(void **state)
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
                 struct arena *a = arena_new();
                 struct meter memory = {0};
-                FCGX_Stream in = {.rdNext = bytes,
-                                  .stop = bytes + rows[i].sent,
-                                  .stopUnget = bytes,
-                                  .isReader = 1,
-                                  .fillBuffProc = at_end};
                 FCGX_Request fcgi;
                 char *copy[8];
                 const char *environment[] = {"PATH_INFO=/chat", rows[i].length, rows[i].coding, NULL};
                 struct client *c = client_of(&fcgi, environment, copy);
                 struct request r;
                 struct err err = {0};
-                fcgi.in = &in;
+                fcgi.in = stream_of(bytes, rows[i].sent);
                 assert_true(request_read(&r, a, c, NULL, endpoint_known, &err));
                 bool ok = request_read_body(&r, c, &config, &memory, &err);
                 if (ok != !rows[i].status || (ok && r.body.len != rows[i].got))
@@ -231,6 +249,7 @@ static void bodies(void **state)
                 assert_non_null(r.body.at);
                 assert_int_equal(memory.used, r.body_taken);
                 client_free(c);
+                free_stream(fcgi.in);
                 arena_free(a);
         }
 }
@@ -254,6 +273,34 @@ static void memory_of_the_process(void **state)
         assert_int_equal(memory.used, 401);
         assert_int_equal(r.body_taken, 0);
         client_free(c);
+        arena_free(a);
+}
+
+/* A short body that makes a large tree counts as what it becomes. */
+static void memory_of_trees(void **state)
+{
+        (void)state;
+        enum { OBJECTS = 100000, BYTES = 3 * OBJECTS + 1 };
+        static unsigned char bytes[BYTES + 1];
+        static const char *const environment[] = {"PATH_INFO=/chat", "CONTENT_LENGTH=300001", NULL};
+        const struct config config = {.max_body = 1 << 20, .max_memory = 50 << 20};
+        struct meter memory = {0};
+        struct arena *a = arena_new();
+        FCGX_Request fcgi;
+        char *copy[8];
+        struct request r;
+        struct err err = {0};
+        for (size_t i = 0; i < OBJECTS; i++)
+                memcpy(bytes + 3 * i, i ? ",{}" : "[{}", 3);
+        bytes[BYTES - 1] = ']';
+        struct client *c = client_of(&fcgi, environment, copy);
+        fcgi.in = stream_of(bytes, BYTES);
+        assert_true(request_read(&r, a, c, NULL, endpoint_known, &err));
+        assert_false(request_read_body(&r, c, &config, &memory, &err));
+        assert_int_equal(err_status(&err), 503);
+        assert_int_equal(memory.used, r.body_taken);
+        client_free(c);
+        free_stream(fcgi.in);
         arena_free(a);
 }
 
@@ -325,6 +372,7 @@ int main(void)
                 cmocka_unit_test(ids_and_methods),
                 cmocka_unit_test(bodies),
                 cmocka_unit_test(memory_of_the_process),
+                cmocka_unit_test(memory_of_trees),
                 cmocka_unit_test(endpoints),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

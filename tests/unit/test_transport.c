@@ -407,6 +407,29 @@ static void test_request(void **state)
         arena_free(a);
 }
 
+/* The setting alone says where a proxy is, and where none is. */
+static void test_proxy(void **state)
+{
+        (void)state;
+        struct arena *a = arena_new();
+        struct upstream_lane *lane = upstream_lane_take(pool);
+        struct got got = {.len = 0};
+        const char *message;
+        struct transfer_request r = {.method = "GET",
+                                     .url = "http://provider.invalid/echo",
+                                     .proxy = arena_printf(a, "http://127.0.0.1:%d", server.port)};
+        setenv("no_proxy", "*", 1);
+        struct transfer *t = transfer_open(lane, a, &r, &(struct transfer_sink){&got, take});
+        drive(lane, t);
+        unsetenv("no_proxy");
+        /* The server here knows no absolute addresses; what counts is that it was asked, and no name looked
+         * up. */
+        assert_int_equal(transfer_fault(t, &message), FAULT_CUT);
+        transfer_close(t);
+        upstream_lane_give(lane);
+        arena_free(a);
+}
+
 static void test_piece_by_piece(void **state)
 {
         (void)state;
@@ -651,12 +674,12 @@ static void test_prepare(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_answers),          cmocka_unit_test(test_caps),
-                cmocka_unit_test(test_request),          cmocka_unit_test(test_piece_by_piece),
-                cmocka_unit_test(test_sink_ends),        cmocka_unit_test(test_warm),
-                cmocka_unit_test(test_stale_connection), cmocka_unit_test(test_waiting),
-                cmocka_unit_test(test_two_at_once),      cmocka_unit_test(test_no_connection),
-                cmocka_unit_test(test_prepare),
+                cmocka_unit_test(test_answers),        cmocka_unit_test(test_caps),
+                cmocka_unit_test(test_proxy),          cmocka_unit_test(test_request),
+                cmocka_unit_test(test_piece_by_piece), cmocka_unit_test(test_sink_ends),
+                cmocka_unit_test(test_warm),           cmocka_unit_test(test_stale_connection),
+                cmocka_unit_test(test_waiting),        cmocka_unit_test(test_two_at_once),
+                cmocka_unit_test(test_no_connection),  cmocka_unit_test(test_prepare),
         };
         return cmocka_run_group_tests(tests, set_up, tear_down);
 }
