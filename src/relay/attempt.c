@@ -7,7 +7,7 @@
 #include "upstream/echo.h"
 #include "upstream/fetch.h"
 
-enum { EDITS_MAX = 64, BODY_EXTRA = 1 << 20 };
+enum { EDITS_MAX = 64, BODY_EXTRA = 1 << 20, ECHO_FLUSH = 32 << 10 };
 
 /* ---- images by URL ---- */
 
@@ -173,19 +173,21 @@ static enum attempt_result echo_stream(struct attempt *at, const struct chat_rep
         run->record->served_model = reply->model;
         int64_t delay = at->target->provider->echo_delay_ms;
         for (const struct chat_event *e = events.first; e && !run->stop; e = e->next) {
-                if (e->type == EVENT_DELTA && delay > 0 && !exchange_pause(run, delay))
+                if (e->type == EVENT_DELTA && delay > 0 && !exchange_pause(at, delay))
                         break;
                 if (e->type == EVENT_DELTA && !run->record->first_token_ms)
                         run->record->first_token_ms = clock_now_ms() - call->started_ms;
                 call->dialect->encode_event(at->encoder, e, &out);
                 /* One write a token where somebody watches; all at once where nothing is to be waited for. */
-                if (delay > 0 || !e->next) {
+                if (delay > 0 || !e->next || out.len >= ECHO_FLUSH) {
                         deliver_bytes(run, (struct str){out.data, out.len}, true);
                         buf_reset(&out);
                 }
         }
         buf_release(&out);
-        run->record->whole = !run->stop;
+        run->record->whole = !run->stop && at->fault.kind == FAULT_NONE;
+        if (at->fault.kind != FAULT_NONE)
+                return ATTEMPT_FAILED;
         return run->stop ? ATTEMPT_OVER : ATTEMPT_ANSWERED;
 }
 
@@ -197,7 +199,7 @@ enum attempt_result attempt_echo_chat(struct attempt *at, const struct chat_requ
                   call->answer->id_seed, &reply);
         if (request->stream)
                 return echo_stream(at, &reply);
-        if (!exchange_pause(at->run, at->target->provider->echo_delay_ms))
-                return ATTEMPT_OVER;
+        if (!exchange_pause(at, at->target->provider->echo_delay_ms))
+                return at->run->stop ? ATTEMPT_OVER : ATTEMPT_FAILED;
         return deliver_reply(at, &reply, (struct str){0});
 }

@@ -89,8 +89,9 @@ struct exchange {
 
 /* Runs it to its end. False: attempt->fault, or run->stop. A status of 400 and above is a fault. */
 bool exchange_run(struct exchange *x);
-/* Sleeps as the echo provider does, watching the client. False: the client has left. */
-bool exchange_pause(struct relay_run *run, int64_t ms);
+/* Sleeps as the echo provider does, watching the client and the total. False: the client has left, or
+ * at->fault. */
+bool exchange_pause(struct attempt *at, int64_t ms);
 
 /* ---- one attempt ---- */
 enum attempt_result attempt_chat(struct attempt *at, const struct chat_request *original,

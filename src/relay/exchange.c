@@ -155,10 +155,12 @@ bool exchange_run(struct exchange *x)
         return at->fault.kind == FAULT_NONE && !attempt_is_over(at);
 }
 
-bool exchange_pause(struct relay_run *run, int64_t ms)
+bool exchange_pause(struct attempt *at, int64_t ms)
 {
-        int64_t until = clock_now_ms() + ms;
-        for (int64_t left = ms; left > 0 && !run->stop; left = until - clock_now_ms()) {
+        struct relay_run *run = at->run;
+        int64_t now = clock_now_ms(), until = min_of(now + ms, run->deadline_ms);
+        bool late = until < now + ms;
+        for (int64_t left = until - now; left > 0 && !run->stop; left = until - clock_now_ms()) {
                 struct pollfd fd = {.fd = run->call->client->fd, .events = POLLIN};
                 if (poll(&fd, 1, (int)min_of(left, 60000)) > 0) {
                         look_for_client(run);
@@ -167,5 +169,7 @@ bool exchange_pause(struct relay_run *run, int64_t ms)
                                 poll(NULL, 0, (int)min_of(left, 10));
                 }
         }
-        return !run->stop;
+        if (late && !run->stop)
+                at->fault = (struct upstream_fault){.kind = FAULT_ATTEMPT_TIME};
+        return !late && !run->stop;
 }

@@ -17,6 +17,7 @@ enum {
         TOKENS_MAX = 1000000, /* of an answer */
         TEXT_MAX = 64 << 20,  /* bytes of an answer */
         CHOICES_MAX = 128,
+        PIECES_MAX = 32768,    /* of a stream: an event takes far more room than its token */
         LOOK_BASE64 = 2 << 20, /* of an image: its size stands in its head */
 };
 
@@ -433,13 +434,15 @@ void echo_chat(struct arena *a, const struct config_provider *p, const char *mod
 
 /* ---------------------------------------------------------------- the stream */
 
-/* The event goes on as its first token; the others follow it. */
-static void split_delta(struct chat_events *events, struct chat_event *e)
+/* The event goes on as its first token, or as many of them as make `least` bytes; the others follow it. */
+static void split_delta(struct chat_events *events, struct chat_event *e, size_t least)
 {
         struct str whole = e->delta;
-        size_t end = token_end(whole, 0);
+        size_t end = 0;
         for (size_t at = 0; at < whole.len; at = end) {
-                end = token_end(whole, at);
+                do
+                        end = token_end(whole, end);
+                while (end < whole.len && end - at < least);
                 if (at) {
                         struct chat_event *more = arena_alloc(events->arena, sizeof *more);
                         *more = *e;
@@ -452,13 +455,20 @@ static void split_delta(struct chat_events *events, struct chat_event *e)
         }
 }
 
+static bool is_split(const struct chat_event *e)
+{
+        return e->type == EVENT_DELTA && (e->delta_kind == DELTA_TEXT || e->delta_kind == DELTA_ARGUMENTS);
+}
+
 void echo_events(const struct chat_reply *reply, struct chat_events *out)
 {
+        size_t bytes = 0;
         chat_reply_events(reply, out);
+        for (const struct chat_event *e = out->first; e; e = e->next)
+                bytes += is_split(e) ? e->delta.len : 0;
         for (struct chat_event *e = out->first, *next; e; e = next) {
                 next = e->next;
-                if (e->type == EVENT_DELTA &&
-                    (e->delta_kind == DELTA_TEXT || e->delta_kind == DELTA_ARGUMENTS))
-                        split_delta(out, e);
+                if (is_split(e))
+                        split_delta(out, e, bytes / PIECES_MAX);
         }
 }

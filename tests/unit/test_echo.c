@@ -379,6 +379,29 @@ static void test_events(void **state)
         arena_free(a);
 }
 
+/* An event takes hundreds of bytes: a text of a million tokens must not become as many. */
+static void test_events_are_bounded(void **state)
+{
+        (void)state;
+        struct arena *a = arena_new();
+        struct chat_request r = {.n = {.set = true, .value = 2}};
+        char *many = arena_alloc(a, 1000001);
+        memset(many, '!', 1000000);
+        add_text(a, &r, CHAT_USER, many);
+        struct chat_reply reply = ask(a, &r, 0);
+        struct chat_events events = {.arena = a};
+        size_t count = 0, bytes = 0;
+        echo_events(&reply, &events);
+        for (struct chat_event *e = events.first; e; e = e->next) {
+                count++;
+                bytes += e->type == EVENT_DELTA ? e->delta.len : 0;
+        }
+        assert_int_equal(bytes % 1000000, 0);
+        assert_true(bytes > 0);
+        assert_in_range(count, 10000, 40000);
+        arena_free(a);
+}
+
 static double cosine(const char *one, const char *two)
 {
         struct arena *a = arena_new();
@@ -446,19 +469,13 @@ static void test_embed_dimensions(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_tokens),
-                cmocka_unit_test(test_text),
-                cmocka_unit_test(test_choices),
-                cmocka_unit_test(test_images),
-                cmocka_unit_test(test_calls),
-                cmocka_unit_test(test_results),
-                cmocka_unit_test(test_thought),
-                cmocka_unit_test(test_schema),
-                cmocka_unit_test(test_schema_bomb),
-                cmocka_unit_test(test_schema_reply),
-                cmocka_unit_test(test_events),
-                cmocka_unit_test(test_embed),
-                cmocka_unit_test(test_embed_dimensions),
+                cmocka_unit_test(test_tokens),      cmocka_unit_test(test_text),
+                cmocka_unit_test(test_choices),     cmocka_unit_test(test_images),
+                cmocka_unit_test(test_calls),       cmocka_unit_test(test_results),
+                cmocka_unit_test(test_thought),     cmocka_unit_test(test_schema),
+                cmocka_unit_test(test_schema_bomb), cmocka_unit_test(test_schema_reply),
+                cmocka_unit_test(test_events),      cmocka_unit_test(test_events_are_bounded),
+                cmocka_unit_test(test_embed),       cmocka_unit_test(test_embed_dimensions),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -429,6 +429,25 @@ static void times_out_before_content(void **state)
         }
 }
 
+/* The built-in provider's own delay is no way around the total. */
+static void echo_keeps_the_total(void **state)
+{
+        (void)state;
+        for (int stream = 0; stream < 2; stream++) {
+                struct world w;
+                world_start(&w);
+                w.providers[3].echo_delay_ms = 3000;
+                w.version.total_ms = 100;
+                world_target(&w, "echo", "echo");
+                world_chat(&w, "openai", stream ? openai_body : openai_whole, stream);
+                assert_int_equal(w.seen.head.status, stream ? 200 : 504);
+                assert_true(world_has(&w, "timeout_error"));
+                assert_false(world_has(&w, "[DONE]") || w.record.whole);
+                assert_in_range(w.took_ms, 90, 2000);
+                world_end(&w);
+        }
+}
+
 /* The connection stands, and nobody shakes hands. */
 static void no_connection_in_time(void **state)
 {
@@ -714,6 +733,7 @@ int main(void)
                 cmocka_unit_test(what_fails_late_is_an_error_event),
                 cmocka_unit_test(an_array_stays_json),
                 cmocka_unit_test(times_out_before_content),
+                cmocka_unit_test(echo_keeps_the_total),
                 cmocka_unit_test(no_connection_in_time),
                 cmocka_unit_test(nothing_comes_after_the_end),
                 cmocka_unit_test(odd_answers_go_to_the_next_target),
