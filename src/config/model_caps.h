@@ -85,7 +85,8 @@ struct model_caps {
         const char *max_tokens_field; /* openai: "max_tokens" or "max_completion_tokens"; NULL: unset */
         const char *api_version;      /* anthropic-version to send; NULL: unset */
         const char *retires;          /* "2026-12-11"; NULL: unset */
-        int64_t batch_inputs;         /* embed: inputs in one call; 0: unset */
+        int64_t tool_id_length; /* openai: ids of tool calls are exactly so many letters and digits; 0: any */
+        int64_t batch_inputs;   /* embed: inputs in one call; 0: unset */
 };
 
 #endif

@@ -89,6 +89,7 @@ static const struct setting caps_rows[] = {
          CAPS(max_tokens_field)},
         {.name = "api_version", .type = SETTING_DATE, CAPS(api_version)},
         {.name = "retires", .type = SETTING_DATE, CAPS(retires)},
+        {.name = "tool_id_length", .type = SETTING_INT, .min = 8, .max = 40, CAPS(tool_id_length)},
         {.name = "batch_inputs", .type = SETTING_INT, .min = 1, .max = 1e6, CAPS(batch_inputs)},
 };
 const struct setting_group setting_caps = {

@@ -189,7 +189,7 @@ static bool write_result(const struct turn *s, const struct chat_block *result, 
         }
         *moved = *moved || moves;
         open_message(s, "tool", NULL);
-        jw_key_string(s->w, "tool_call_id", result->id ? result->id : "");
+        jw_key_string(s->w, "tool_call_id", tool_id_out(s->a, result->id, s->t->caps.tool_id_length));
         if (!parts) {
                 struct chat_block only = {.content = result->content, .is_error = result->is_error};
                 /* Media leave the result; their text parts are those that stay. */
@@ -315,7 +315,7 @@ static void write_call(const struct turn *s, const struct chat_block *b)
         bool custom = b->raw && b->raw_dialect == DIALECT_OPENAI;
         const char *name = b->name ? b->name : "";
         jw_object(s->w);
-        jw_key_string(s->w, "id", b->id ? b->id : "");
+        jw_key_string(s->w, "id", tool_id_out(s->a, b->id, s->t->caps.tool_id_length));
         jw_key_string(s->w, "type", custom ? "custom" : "function");
         jw_key_object(s->w, custom ? "custom" : "function");
         jw_key_string(s->w, "name",

@@ -6,6 +6,8 @@
 
 #define ESCAPED "tg--"
 
+static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+
 static bool is_word(unsigned char c)
 {
         return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
@@ -77,4 +79,27 @@ const char *tool_name_back(struct arena *a, const char *name)
 bool tool_name_fits(const char *escaped, enum dialect_id to)
 {
         return strlen(escaped) <= (to == DIALECT_OPENAI ? 64 : 128);
+}
+
+bool tool_id_fits(const char *id, int64_t length)
+{
+        size_t len = strlen(id);
+        return length <= 0 || (len == (size_t)length && strspn(id, letters) == len);
+}
+
+const char *tool_id_out(struct arena *a, const char *id, int64_t length)
+{
+        if (!id)
+                id = "";
+        if (tool_id_fits(id, length))
+                return id;
+        uint64_t hash = 14695981039346656037u; /* FNV-1a */
+        for (const char *c = id; *c; c++)
+                hash = (hash ^ (unsigned char)*c) * 1099511628211u;
+        char *out = arena_alloc(a, (size_t)length + 1);
+        for (int64_t i = 0; i < length; i++) {
+                out[i] = letters[hash % (sizeof letters - 1)];
+                hash = hash / (sizeof letters - 1) ^ hash << 43;
+        }
+        return out;
 }

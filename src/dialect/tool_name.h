@@ -15,6 +15,10 @@ bool tool_name_is_legal(const char *name, enum dialect_id to);
 const char *tool_name_out(struct arena *a, const char *name, enum dialect_id to);
 /* What a provider sent, as the client knows it. NULL stays NULL. */
 const char *tool_name_back(struct arena *a, const char *name);
+/* Ids of calls for providers that want exactly so many letters and digits: such a one is kept, any other is
+ * mapped, the same way for the call and its result. length 0: any will do. */
+bool tool_id_fits(const char *id, int64_t length);
+const char *tool_id_out(struct arena *a, const char *id, int64_t length);
 /* False: even escaped the name is longer than the dialect takes. */
 bool tool_name_fits(const char *escaped, enum dialect_id to);
 

@@ -81,6 +81,7 @@ static void merge(struct model_caps *to, const struct model_caps *from)
         TAKE(max_tokens_field);
         TAKE(api_version);
         TAKE(retires);
+        TAKE(tool_id_length);
         TAKE(batch_inputs);
 #undef TAKE
 }

@@ -1,6 +1,7 @@
 /* Blocks and tools: what of them the target can't take. */
 #include <string.h>
 
+#include "dialect/tool_name.h"
 #include "policy/fit_steps.h"
 
 static const char *path_of(const struct fitting *f, const struct chat_block *b)
@@ -54,12 +55,21 @@ static void fit_marks(struct fitting *f, const struct chat_block *b, bool *marke
         }
 }
 
+/* Ids that this provider does not take are written anew. */
+static void fit_call_id(struct fitting *f, const struct chat_block *b)
+{
+        bool call = b->type == BLOCK_TOOL_CALL || b->type == BLOCK_TOOL_RESULT;
+        if (call && f->to == DIALECT_OPENAI && !tool_id_fits(b->id ? b->id : "", f->caps.tool_id_length))
+                f->fit->patchable = false;
+}
+
 static bool fit_blocks(struct fitting *f, const struct chat_block *blocks, bool *marked)
 {
         for (const struct chat_block *b = blocks; b; b = b->next) {
                 if (!fit_block(f, b))
                         return false;
                 fit_marks(f, b, marked);
+                fit_call_id(f, b);
                 for (const struct chat_block *c = b->content; c; c = c->next) {
                         if (!fit_block(f, c))
                                 return false;

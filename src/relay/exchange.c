@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/stack.h"
 #include "relay/attempt.h"
 #include "upstream/provider.h"
 
@@ -72,7 +73,13 @@ static bool collect(void *context, const char *bytes, size_t len)
 static enum fault_kind drive(struct exchange *x, struct upstream_lane *lane, struct transfer *t)
 {
         struct relay_run *run = x->attempt->run;
+        bool deep =
+                x->stream; /* decoding, encoding and connecting went deeper than any event of a stream will */
         while (!transfer_ended(t) && !run->stop) {
+                if (deep && run->begun) {
+                        stack_release();
+                        deep = false;
+                }
                 int64_t now = clock_now_ms(), left = 0;
                 enum fault_kind kind = time_fault(x, now, &left);
                 if (kind != FAULT_NONE)

@@ -105,14 +105,14 @@ static void pass_raw(struct pump *p, struct str raw)
 
 static bool take_wire_event(struct pump *p, const struct sse_event *wire)
 {
-        arena_reset(p->scratch);
         struct chat_events events = {.arena = p->scratch};
         p->x.attempt->dialect->decode_event(p->decoder, wire, &events);
-        if (!take_events(p, &events))
-                return false;
-        if (p->fast && !hidden(p, &events))
+        bool ok = take_events(p, &events);
+        if (ok && p->fast && !hidden(p, &events))
                 pass_raw(p, wire->raw);
-        return true;
+        /* Now and not before the next: a stream that waits holds no event. */
+        arena_reset(p->scratch);
+        return ok;
 }
 
 static bool send_pending(struct pump *p)
@@ -193,7 +193,6 @@ static void finish_stream(struct pump *p)
                 return;
         if (p->whole)
                 return;
-        arena_reset(p->scratch);
         struct chat_events events = {.arena = p->scratch};
         p->x.attempt->dialect->decode_end(p->decoder, sse_stray(p->sse), &events);
         if (take_events(p, &events) && p->whole && p->fast && p->client->stream_end)

@@ -246,6 +246,7 @@ struct world {
         struct relay_record record;
         struct seen seen;
         int64_t took_ms;
+        bool array;     /* gemini: a JSON array in place of an event stream */
         bool no_answer; /* expected: the client is not there any more */
 };
 
@@ -290,13 +291,11 @@ static void world_end(struct world *w)
         arena_free(w->arena);
 }
 
-static void world_timeouts(struct world *w, int64_t first_token, int64_t idle, int64_t attempt)
+static void world_timeouts(struct config_provider *p, int64_t first_token, int64_t idle, int64_t attempt)
 {
-        for (size_t i = 0; i < 4; i++) {
-                w->providers[i].timeouts.first_token_ms = first_token;
-                w->providers[i].timeouts.idle_ms = idle;
-                w->providers[i].timeouts.attempt_ms = attempt;
-        }
+        p->timeouts.first_token_ms = first_token;
+        p->timeouts.idle_ms = idle;
+        p->timeouts.attempt_ms = attempt;
 }
 
 static void world_target(struct world *w, const char *dialect, const char *model)
@@ -359,7 +358,8 @@ static void world_chat(struct world *w, const char *dialect, const char *body, b
         const struct relay_env env = {.config = &w->config, .pool = w->pool, .memory = &w->memory};
         struct answer_context answer = {
                 .arena = w->arena,
-                .format = d->id == DIALECT_GEMINI && stream ? ANSWER_SSE : d->answer_format(&in, r.stream),
+                .format = d->id == DIALECT_GEMINI && stream && !w->array ? ANSWER_SSE
+                                                                         : d->answer_format(&in, r.stream),
                 .request_id = "req",
                 .id_seed = "seed",
                 .created = 1700000000,

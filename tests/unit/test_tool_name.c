@@ -64,12 +64,31 @@ static void test_length(void **state)
         assert_false(tool_name_fits(name, DIALECT_GEMINI) || tool_name_fits(name, DIALECT_ANTHROPIC));
 }
 
+static void test_ids(void **state)
+{
+        (void)state;
+        static const char *const ids[] = {"call_1", "call_2", "toolu_01AbCdEf", "", "call:1", "1234567890"};
+        struct arena *a = arena_new();
+        assert_string_equal(tool_id_out(a, "call:1", 0), "call:1");
+        assert_string_equal(tool_id_out(a, "D681PevKs", 9), "D681PevKs");
+        for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) {
+                const char *nine = tool_id_out(a, ids[i], 9);
+                assert_false(tool_id_fits(ids[i], 9));
+                assert_true(tool_id_fits(nine, 9) && tool_id_fits(tool_id_out(a, ids[i], 40), 40));
+                assert_string_equal(nine, tool_id_out(a, ids[i], 9));
+                for (size_t k = 0; k < i; k++)
+                        assert_string_not_equal(nine, tool_id_out(a, ids[k], 9));
+        }
+        arena_free(a);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_names),
                 cmocka_unit_test(test_foreign),
                 cmocka_unit_test(test_length),
+                cmocka_unit_test(test_ids),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
