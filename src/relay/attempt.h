@@ -9,8 +9,8 @@
 #include "policy/fit.h"
 #include "relay/relay.h"
 
-/* The largest answer taken in one piece, and the largest single event of a stream. */
-enum { ANSWER_BYTES_MAX = 64 << 20, EVENT_BYTES_MAX = 16 << 20 };
+/* The largest answer taken in one piece, the largest single event of a stream, and the largest stream. */
+enum { ANSWER_BYTES_MAX = 64 << 20, EVENT_BYTES_MAX = 16 << 20, STREAM_BYTES_MAX = 1 << 30 };
 
 struct relay_run {
         const struct relay_call *call;

@@ -127,7 +127,7 @@ bool exchange_run(struct exchange *x)
         const struct relay_call *call = at->run->call;
         struct transfer_request request;
         provider_prepare(call->arena, at->target->provider, at->dialect, x->wire, &request);
-        request.max_bytes = x->stream ? SIZE_MAX : ANSWER_BYTES_MAX;
+        request.max_bytes = x->stream ? STREAM_BYTES_MAX : ANSWER_BYTES_MAX;
         const struct transfer_sink sink = {
                 .context = x->bytes ? x->context : x,
                 .bytes = x->bytes ? x->bytes : collect,

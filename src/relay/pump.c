@@ -3,7 +3,8 @@
 #include "base/log.h"
 #include "relay/attempt.h"
 
-enum { PENDING_BYTES_MAX = 32 << 20 };
+/* Of one stream: what decoders and encoders keep grows with its blocks. */
+enum { PENDING_BYTES_MAX = 32 << 20, BLOCKS_MAX = 10000 };
 
 struct pump {
         struct exchange x;
@@ -16,6 +17,7 @@ struct pump {
         void *decoder, *encoder;
         struct buf pending; /* for the client, not sent yet */
         const char *model;  /* served, once known */
+        size_t blocks;
         bool content, whole, failed;
 };
 
@@ -56,6 +58,11 @@ static void take_event(struct pump *p, const struct chat_event *e)
                 record->usage = e->usage;
         if (e->type == EVENT_ERROR) {
                 note_error(p, e);
+                return;
+        }
+        if (e->type == EVENT_BLOCK_START && ++p->blocks > BLOCKS_MAX) {
+                p->failed = true;
+                p->x.attempt->fault = (struct upstream_fault){.kind = FAULT_MALFORMED};
                 return;
         }
         if (is_content(e)) {

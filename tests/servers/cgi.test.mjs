@@ -2,25 +2,29 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import path from 'node:path';
-import { before, describe, it } from 'node:test';
+import { after, before, describe, it } from 'node:test';
 import { buildDir, writeFile } from './harness.mjs';
-import { configFolder, configText, model, newKey } from './gate.mjs';
+import { configFolder, configText, model, newKey, startUpstream } from './gate.mjs';
 
 const echo = '{ name = "echo"; dialect = "echo"; }';
 
 describe('as CGI', () => {
         const key = newKey('test');
-        let open, closed;
+        let open, closed, upstream;
 
-        before(() => {
+        before(async () => {
+                upstream = await startUpstream();
                 const folder = configFolder();
                 const settings = (more) => configText({
-                        settings: `max_body = "1M"; ${more}`, providers: [echo], models: [model('m', [['echo', 'echo']], ['chat'])],
+                        settings: `max_body = "1M"; ${more}`, providers: [echo, `{ name = "far"; dialect = "anthropic"; base = "${upstream.base.replace(/\/v1$/, '')}"; key = "k"; }`],
+                        models: [model('m', [['echo', 'echo']], ['chat']), model('far', [['far', 'far']], ['chat'])],
                         accounts: [`{ name = "keys"; models = ["*"]; keys = ( ${key.row} ); }`, '{ name = "all"; models = ["m"]; }'],
                 });
                 closed = folder.file('closed.conf', settings(''));
                 open = folder.file('open.conf', settings('anonymous = "all";'));
         });
+
+        after(() => upstream?.stop());
 
         /* variables: on top of those of a chat. body: null leaves the input open with nothing in it. */
         const run = (variables, body = null, { args = [], config = closed } = {}) => new Promise((resolve, reject) => {
@@ -100,5 +104,23 @@ describe('as CGI', () => {
                 assert.ok(lines.every((line) => / tollgate (info|warn|error|debug) /.test(line)), log);
                 const [line] = lines.filter((l) => l.includes(' 404 '));
                 assert.match(line, / account=keys key:test model="m account=root user:\\"x\\"/);
+        });
+
+        it('ends a stream of blocks without end', async () => {
+                upstream.answer = (incoming, outgoing) => {
+                        outgoing.writeHead(200, { 'content-type': 'text/event-stream' });
+                        const event = (value) => `event: ${value.type}\ndata: ${JSON.stringify(value)}\n\n`;
+                        let text = event({ type: 'message_start', message: { id: 'm', type: 'message', role: 'assistant', model: 'far', content: [], usage: { input_tokens: 1, output_tokens: 1 } } });
+                        for (let index = 0; index < 20000; index++)
+                                text += event({ type: 'content_block_start', index, content_block: { type: 'tool_use', id: `t${index}`, name: 'f', input: {} } }) + event({ type: 'content_block_stop', index });
+                        outgoing.end(text + event({ type: 'message_delta', delta: { stop_reason: 'tool_use' }, usage: { output_tokens: 1 } }) + event({ type: 'message_stop' }));
+                };
+                const ask = { model: 'far', max_tokens: 9, stream: true, messages: [{ role: 'user', content: 'Hello' }] };
+                for (const [info, end] of [['/v1/messages', 'message_stop'], ['/v1/chat/completions', '[DONE]']]) {
+                        const answer = await run({ ...bearer, PATH_INFO: info }, ask);
+                        assert.equal(answer.status, 200, answer.head.slice(0, 1000));
+                        assert.match(answer.text, /"error"/);
+                        assert.ok(!answer.text.includes(end), info);
+                }
         });
 });

@@ -115,6 +115,38 @@ static void scan_is_bounded(void **state)
         buf_release(&b);
 }
 
+/* Counts that a provider tells: never negative, never beyond what sums can hold. */
+static void counts_are_bounded(void **state)
+{
+        (void)state;
+        static const struct {
+                const char *text;
+                int64_t count;
+        } cases[] = {
+                {"{\"n\":7}", 7},
+                {"{\"n\":7.9}", 7},
+                {"{\"n\":-7}", 0},
+                {"{\"n\":-1e300}", 0},
+                {"{\"n\":1e300}", 1000000000000},
+                {"{\"n\":9223372036854775807}", 1000000000000},
+                {"{\"n\":99999999999999999999999999}", 1000000000000},
+                {"{\"n\":-99999999999999999999999999}", 0},
+                {"{\"n\":\"7\"}", 0},
+                {"{\"n\":null}", 0},
+                {"{\"n\":[7]}", 0},
+                {"[7]", 0},
+        };
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+                struct arena *a = arena_new();
+                struct err err = {0};
+                json_object *node =
+                        json_parse(a, cases[i].text, strlen(cases[i].text), JSON_FROM_PROVIDER, &err);
+                assert_non_null(node);
+                assert_int_equal(json_peek_count(node, "n"), cases[i].count);
+                arena_free(a);
+        }
+}
+
 static void trees_are_reckoned(void **state)
 {
         (void)state;
@@ -254,6 +286,7 @@ int main(void)
                 cmocka_unit_test(scan_takes_json_and_nothing_else),
                 cmocka_unit_test(scan_of_every_prefix_fails),
                 cmocka_unit_test(scan_is_bounded),
+                cmocka_unit_test(counts_are_bounded),
                 cmocka_unit_test(trees_are_reckoned),
                 cmocka_unit_test(members_are_where_they_stand),
                 cmocka_unit_test(getters_name_the_path),
