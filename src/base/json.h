@@ -34,8 +34,8 @@ struct json_fault {
 bool json_scan(const char *text, size_t len, enum json_source source, struct json_fault *fault);
 
 /*
- * About what the tree of a text and all that is made of it take, in bytes: json-c gives each object a table of
- * 16 places, so that 600 KB of "{}," become 150 MB. 0: not JSON, or so little that it is not worth a scan.
+ * About what the tree of a text and all that is made of it take, in bytes: json-c gives each object a table
+ * of 16 places, so that 600 KB of "{}," become 150 MB. 0: not JSON, or so little that it is not worth a scan.
  */
 size_t json_tree_bytes(const char *text, size_t len);
 

@@ -19,7 +19,8 @@ bool text_is_utf8(const char *s, size_t len);
 size_t text_escape(char *out, size_t room, const char *s, size_t len);
 /*
  * One value of a log line's `name=value`: as it is, or in double quotes where it could be read as several
- * (white space, '"', '='). Cut to room, which holds the NUL too and is at least 8. NULL or "": "-". Gives out.
+ * (white space, '"', '='). Cut to room, which holds the NUL too and is at least 8. NULL or "": "-". Gives
+ * out.
  */
 const char *text_word(char *out, size_t room, const char *s);
 /* In place: control bytes (but tab and newline) become spaces, invalid UTF-8 '?', cut at max on a character.

@@ -61,7 +61,8 @@ static bool add_extras(struct anthropic_reader *r, json_object *obj, const char 
         {
                 if (++count > EXTRAS_MAX)
                         return json_fail(&r->json, NULL, NULL, "too many unknown members");
-                if (chat_name_is_twin(known, key) || strpbrk(key, ".:")) /* would read like a member of another, or a header */
+                if (chat_name_is_twin(known, key) ||
+                    strpbrk(key, ".:")) /* would read like a member of another, or a header */
                         return json_fail(&r->json, NULL, key, "Extra inputs are not permitted");
                 const char *name = *parent ? arena_printf(r->json.arena, "%s.%s", parent, key) : key;
                 chat_add_extra(r->json.arena, &r->request->extras, name, value, in_list(hints, name));

@@ -399,9 +399,9 @@ enum effort effort_of_budget(int64_t budget_tokens);
 bool reasoning_wants_off(const struct chat_reasoning *t);
 bool reasoning_wants_thought(const struct chat_reasoning *t);
 /*
- * A member's name that some decoders of JSON take for another: one of `known` (NULL-terminated) in other case,
- * or with letters beyond ASCII, of which a few fold to ASCII ones (encoding/json of Go). Such a member would
- * slip by what was set, chosen or refused under the name itself.
+ * A member's name that some decoders of JSON take for another: one of `known` (NULL-terminated) in other
+ * case, or with letters beyond ASCII, of which a few fold to ASCII ones (encoding/json of Go). Such a member
+ * would slip by what was set, chosen or refused under the name itself.
  */
 bool chat_name_is_twin(const char *const *known, const char *name);
 /* All text blocks of a list put together. */

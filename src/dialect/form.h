@@ -37,7 +37,8 @@ const struct form_field *form_find(const struct form_fields *f, const char *name
 const char *form_header_parameter(struct arena *a, const char *value, const char *name);
 /* "application/json" of "Application/JSON; charset=utf-8": lower case, no parameters. NULL stays NULL. */
 const char *form_media_type(struct arena *a, const char *value);
-/* To UTF-8. charset NULL, utf-8: checked only. Unknown charset, bytes that are not of it, NUL: ERR_BAD_REQUEST.
+/* To UTF-8. charset NULL, utf-8: checked only. Unknown charset, bytes that are not of it, NUL:
+ * ERR_BAD_REQUEST.
  */
 bool form_to_utf8(struct arena *a, struct str in, const char *charset, struct str *out, struct err *err);
 

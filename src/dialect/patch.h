@@ -18,10 +18,11 @@ struct patch_edit {
 };
 
 /*
- * All spellings are removed; then the value is written at the place of the first one found, else at the end of its
- * parent. Keys are compared decoded (an escaped letter in a key is that letter). The place is kept where the parents
- * are the same but for case and underscores, else it is made at paths[0]. A parent that is no object (null) becomes
- * one. only_if_absent: null counts as absent. At most 8 spellings. False: no object, or out's cap.
+ * All spellings are removed; then the value is written at the place of the first one found, else at the end
+ * of its parent. Keys are compared decoded (an escaped letter in a key is that letter). The place is kept
+ * where the parents are the same but for case and underscores, else it is made at paths[0]. A parent that is
+ * no object (null) becomes one. only_if_absent: null counts as absent. At most 8 spellings. False: no object,
+ * or out's cap.
  */
 bool patch_apply(struct str json, const struct patch_edit *edits, size_t count, struct buf *out);
 

@@ -1,6 +1,7 @@
 /*
- * Server-sent events (WHATWG HTML, 9.2): bytes in, events out, at any split of the bytes. LF, CRLF and CR end lines; a
- * BOM at the start, comments and unknown fields are swallowed; `data` lines are joined by LF. Capped at birth.
+ * Server-sent events (WHATWG HTML, 9.2): bytes in, events out, at any split of the bytes. LF, CRLF and CR end
+ * lines; a BOM at the start, comments and unknown fields are swallowed; `data` lines are joined by LF. Capped
+ * at birth.
  */
 #ifndef TOLLGATE_DIALECT_SSE_H
 #define TOLLGATE_DIALECT_SSE_H
@@ -24,10 +25,12 @@ struct sse_parser *sse_new(size_t max_event);
 void sse_free(struct sse_parser *p); /* NULL is fine */
 /* Takes bytes; then call sse_next() until it gives false. False: an event is beyond the cap (sticky). */
 bool sse_feed(struct sse_parser *p, const char *bytes, size_t len);
-/* The next whole event; its strings live until the next call of feed, next or end. Events without data are skipped. */
+/* The next whole event; its strings live until the next call of feed, next or end. Events without data are
+ * skipped. */
 bool sse_next(struct sse_parser *p, struct sse_event *out);
-/* At the end of the connection: an event that lacks only its blank line is given once; true then. Afterwards sse_stray()
- * tells what else came: bytes of lines that were no SSE field at all (capped at 64 KiB), e.g. a raw JSON error body. */
+/* At the end of the connection: an event that lacks only its blank line is given once; true then. Afterwards
+ * sse_stray() tells what else came: bytes of lines that were no SSE field at all (capped at 64 KiB), e.g. a
+ * raw JSON error body. */
 bool sse_end(struct sse_parser *p, struct sse_event *out);
 struct str sse_stray(const struct sse_parser *p);
 

@@ -53,7 +53,8 @@ const char *transfer_request_id(
 struct str transfer_error_body(const struct transfer *t);
 int64_t transfer_retry_after_ms(
         const struct transfer *t); /* retry-after-ms, or retry-after in seconds or as a date; 0: none */
-/* What the network did, once ended: FAULT_NONE, DNS, CONNECT, CONNECT_TIME, TLS, CUT, MALFORMED (over the cap). */
+/* What the network did, once ended: FAULT_NONE, DNS, CONNECT, CONNECT_TIME, TLS, CUT, MALFORMED (over the
+ * cap). */
 enum fault_kind transfer_fault(const struct transfer *t, const char **message);
 void transfer_close(struct transfer *t); /* ends it if it still runs, which closes its connection */
 

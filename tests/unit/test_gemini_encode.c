@@ -30,7 +30,7 @@ static const struct encode_case {
          "\"hi\"}]},{\"role\":\"user\",\"parts\":[{\"text\":\"x\"}]}]}"},
         /* settings */
         {"{" HI ",\"generationConfig\":{\"maxOutputTokens\":5,\"temperature\":0.5,\"topP\":1,\"topK\":3,"
-                "\"candidateCount\":2,"
+         "\"candidateCount\":2,"
          "\"stopSequences\":[\"a\",\"b\"],\"seed\":7,\"presencePenalty\":1,\"frequencyPenalty\":-1,"
          "\"responseLogprobs\":true,"
          "\"logprobs\":2,\"responseMimeType\":\"application/"
@@ -38,7 +38,7 @@ static const struct encode_case {
          DIALECT_OPENAI,
          {0},
          "{" HI ",\"generationConfig\":{\"maxOutputTokens\":5,\"temperature\":0.5,\"topP\":1,\"topK\":3,"
-                "\"candidateCount\":2,"
+         "\"candidateCount\":2,"
          "\"stopSequences\":[\"a\",\"b\"],\"seed\":7,\"presencePenalty\":1,\"frequencyPenalty\":-1,"
          "\"responseLogprobs\":"
          "true,\"logprobs\":2,\"responseMimeType\":\"application/"
@@ -53,12 +53,12 @@ static const struct encode_case {
          "{" HI ",\"generationConfig\":{\"responseMimeType\":\"application/json\"}}"},
         /* members of its own go back to where they were, and not to this dialect from another */
         {"{" HI ",\"generation_config\":{\"speech_config\":{\"a\":1}},\"safety_settings\":[{\"a\":1}],\"tool_"
-                "config\":{"
+         "config\":{"
          "\"retrieval_config\":{}},\"service_tier\":\"flex\",\"store\":true,\"system_instruction\":\"s\"}",
          DIALECT_GEMINI,
          {0},
          "{" HI ",\"systemInstruction\":{\"parts\":[{\"text\":\"s\"}]},\"generationConfig\":{"
-                "\"speechConfig\":{\"a\":1}},"
+         "\"speechConfig\":{\"a\":1}},"
          "\"safetySettings\":[{\"a\":1}],\"toolConfig\":{\"retrievalConfig\":{}},\"serviceTier\":\"flex\","
          "\"store\":true}"},
         {"{" HI ",\"safetySettings\":[{\"a\":1}],\"store\":true}", DIALECT_OPENAI, {0}, "{" HI "}"},
