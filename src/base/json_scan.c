@@ -1,7 +1,5 @@
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "base/json.h"
 #include "base/text.h"
@@ -29,16 +27,6 @@ struct scan {
         size_t seen_size, seen_count;
         struct seen_key first[SEEN_ON_STACK];
 };
-
-static uint32_t hash_seed;
-static pthread_once_t hash_seed_once = PTHREAD_ONCE_INIT;
-
-/* A seed that clients can't know, or they could choose keys that collide. */
-static void make_hash_seed(void)
-{
-        if (getrandom(&hash_seed, sizeof hash_seed, 0) != sizeof hash_seed)
-                hash_seed = 0x9e3779b9U;
-}
 
 static bool fail(struct scan *s, const char *what)
 {
@@ -262,7 +250,7 @@ static int key_byte(struct key_bytes *k)
 static uint32_t key_hash(uint32_t object, const char *at, size_t len)
 {
         struct key_bytes k = {.at = at, .end = at + len};
-        uint32_t h = hash_seed ^ object * 2654435761U;
+        uint32_t h = text_hash_seed() ^ object * 2654435761U;
         for (int c; (c = key_byte(&k)) >= 0;)
                 h = (h ^ (unsigned)c) * 16777619U;
         return h ^ h >> 15;
@@ -413,7 +401,6 @@ static bool scan_document(struct scan *s)
 
 static bool scan_text(struct scan *s)
 {
-        pthread_once(&hash_seed_once, make_hash_seed);
         s->seen = s->first;
         s->seen_size = SEEN_ON_STACK;
         bool ok = scan_document(s);

@@ -1,7 +1,9 @@
 #include "base/text.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 
 /* Length of the valid sequence at s, 0 when there is none. Table 3-7 of the Unicode standard. */
 static size_t utf8_sequence(const unsigned char *s, size_t len)
@@ -289,4 +291,19 @@ bool text_equal_const_time(const void *a, const void *b, size_t len)
         for (size_t i = 0; i < len; i++)
                 differ |= (unsigned char)(x[i] ^ y[i]);
         return differ == 0;
+}
+
+static uint32_t hash_seed;
+static pthread_once_t hash_seed_once = PTHREAD_ONCE_INIT;
+
+static void make_hash_seed(void)
+{
+        if (getrandom(&hash_seed, sizeof hash_seed, 0) != sizeof hash_seed)
+                hash_seed = 0x9e3779b9U;
+}
+
+uint32_t text_hash_seed(void)
+{
+        pthread_once(&hash_seed_once, make_hash_seed);
+        return hash_seed;
 }

@@ -44,6 +44,8 @@ bool text_is_token(const char *s, size_t max);
 bool text_glob(const char *pattern, const char *s, size_t *literal);
 /* Edit distance, for "did you mean": capped at 8. */
 unsigned text_distance(const char *a, const char *b);
+/* Of this process, for tables of what strangers name: they can't choose keys that collide. */
+uint32_t text_hash_seed(void);
 bool text_equal_const_time(const void *a, const void *b, size_t len);
 
 #endif

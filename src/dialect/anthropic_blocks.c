@@ -22,7 +22,7 @@ struct place {
 
 static struct anthropic_call **call_bucket(struct anthropic_reader *r, const char *id)
 {
-        uint32_t hash = 2166136261u;
+        uint32_t hash = text_hash_seed();
         for (; *id; id++)
                 hash = (hash ^ (unsigned char)*id) * 16777619u;
         return &r->calls[(hash ^ hash >> 16) % (sizeof r->calls / sizeof *r->calls)];
