@@ -17,6 +17,24 @@ void buf_release(struct buf *b)
         *b = (struct buf){.max = b->max};
 }
 
+static void release_deferred(void *b)
+{
+        buf_release(b);
+}
+
+void buf_init_in_arena(struct buf *b, struct arena *a, size_t max)
+{
+        buf_init(b, max);
+        arena_defer(a, release_deferred, b);
+}
+
+struct buf *buf_in_arena(struct arena *a, size_t max)
+{
+        struct buf *b = arena_alloc(a, sizeof *b);
+        buf_init_in_arena(b, a, max);
+        return b;
+}
+
 void buf_reset(struct buf *b)
 {
         b->len = 0;

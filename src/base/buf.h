@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include "base/arena.h"
 #include "base/str.h"
 
 struct buf {
@@ -20,6 +21,9 @@ struct buf {
 };
 
 void buf_init(struct buf *b, size_t max);
+/* Released with the arena. */
+void buf_init_in_arena(struct buf *b, struct arena *a, size_t max);
+struct buf *buf_in_arena(struct arena *a, size_t max); /* itself in the arena, too */
 void buf_release(struct buf *b); /* frees the contents; the struct may be initialised again */
 void buf_reset(struct buf *b);   /* empty again, memory and cap kept, `failed` cleared */
 bool buf_reserve(struct buf *b, size_t more);

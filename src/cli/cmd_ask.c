@@ -104,19 +104,6 @@ static bool flush(void *context)
 
 /* ---------------------------------------------------------------- the request */
 
-static void release_buf(void *b)
-{
-        buf_release(b);
-}
-
-static struct buf *arena_buf(struct arena *a, size_t max)
-{
-        struct buf *b = arena_alloc(a, sizeof *b);
-        buf_init(b, max);
-        arena_defer(a, release_buf, b);
-        return b;
-}
-
 static bool complain(const char *what, const char *why)
 {
         fprintf(stderr, "tollgate ask: %s: %s\n", what, why);
@@ -129,7 +116,7 @@ static bool read_prompts(struct ask *ask, char **argv)
         for (size_t i = 0; i < ask->prompt_count; i++) {
                 ask->prompts[i] = argv[1 + i];
                 if (strcmp(argv[1 + i], "-") == 0) {
-                        struct buf *b = arena_buf(ask->arena, (size_t)ask->config->max_body);
+                        struct buf *b = buf_in_arena(ask->arena, (size_t)ask->config->max_body);
                         char chunk[16384];
                         size_t got;
                         while ((got = fread(chunk, 1, sizeof chunk, stdin)) > 0)
@@ -155,8 +142,8 @@ static bool add_image(struct ask *ask, struct chat_message *m)
                 block->source = (struct chat_source){.kind = SOURCE_URL, .url = ask->image};
                 return true;
         }
-        struct buf *bytes = arena_buf(ask->arena, (size_t)ask->config->max_body);
-        struct buf *text = arena_buf(ask->arena, (size_t)ask->config->max_body * 2);
+        struct buf *bytes = buf_in_arena(ask->arena, (size_t)ask->config->max_body);
+        struct buf *text = buf_in_arena(ask->arena, (size_t)ask->config->max_body * 2);
         struct image_info info;
         if (!buf_read_file(bytes, ask->image))
                 return complain(ask->image, strerror(errno));
@@ -170,7 +157,7 @@ static bool add_image(struct ask *ask, struct chat_message *m)
 
 static bool make_chat(struct ask *ask, struct chat_request *r)
 {
-        struct buf *text = arena_buf(ask->arena, (size_t)ask->config->max_body);
+        struct buf *text = buf_in_arena(ask->arena, (size_t)ask->config->max_body);
         *r = (struct chat_request){.from = DIALECT_PLAIN, .model = ask->model, .stream = ask->stream};
         struct chat_message *m = chat_add_message(ask->arena, r, CHAT_USER);
         m->path = "prompt";

@@ -31,23 +31,12 @@ struct encoder {
         struct buf refusal;
 };
 
-static void release_buf(void *b)
-{
-        buf_release(b);
-}
-
-static void own_buf(struct arena *a, struct buf *b, size_t max)
-{
-        buf_init(b, max);
-        arena_defer(a, release_buf, b);
-}
-
 void *anthropic_encoder_new(const struct answer_context *c)
 {
         struct encoder *e = arena_alloc(c->arena, sizeof *e);
         e->context = c;
         e->arena = c->arena;
-        own_buf(c->arena, &e->refusal, REFUSAL_MAX);
+        buf_init_in_arena(&e->refusal, c->arena, REFUSAL_MAX);
         return e;
 }
 
@@ -307,9 +296,9 @@ static void on_block_start(struct encoder *e, const struct chat_event *event, st
         h->start.source.url = arena_strdup(e->arena, b->source.url);
         if (b->source.data.at)
                 h->start.source.data = arena_str(e->arena, b->source.data.at, b->source.data.len);
-        own_buf(e->arena, &h->text, HELD_MAX);
-        own_buf(e->arena, &h->signature, HELD_MAX);
-        own_buf(e->arena, &h->citations, HELD_MAX);
+        buf_init_in_arena(&h->text, e->arena, HELD_MAX);
+        buf_init_in_arena(&h->signature, e->arena, HELD_MAX);
+        buf_init_in_arena(&h->citations, e->arena, HELD_MAX);
         if (b->type == BLOCK_TOOL_CALL || b->type == BLOCK_THINKING)
                 advance(e, out);
 }

@@ -85,6 +85,22 @@ static void source_begin(struct json_writer *w, const char *type, const char *me
                 jw_key_string(w, "media_type", media_type);
 }
 
+/* A source that is elsewhere: a URL, or one of the provider's own files. */
+static bool write_reference(struct turns *t, const struct chat_block *b, const char *foreign)
+{
+        const struct chat_source *s = &b->source;
+        if (s->kind == SOURCE_URL) {
+                source_begin(t->w, "url", NULL);
+                jw_key_string(t->w, "url", s->url);
+        } else if (s->kind == SOURCE_FILE_ID && t->request->from == DIALECT_ANTHROPIC) {
+                source_begin(t->w, "file", NULL);
+                jw_key_string(t->w, "file_id", s->url);
+        } else {
+                return unsupported(t, b, foreign);
+        }
+        return true;
+}
+
 static bool write_image(struct turns *t, const struct chat_block *b)
 {
         static const char *const taken[] = {"image/jpeg", "image/png", "image/gif", "image/webp"};
@@ -101,14 +117,8 @@ static bool write_image(struct turns *t, const struct chat_block *b)
         if (s->kind == SOURCE_BASE64) {
                 source_begin(t->w, "base64", media_type);
                 jw_key_str(t->w, "data", s->data);
-        } else if (s->kind == SOURCE_URL) {
-                source_begin(t->w, "url", NULL);
-                jw_key_string(t->w, "url", s->url);
-        } else if (s->kind == SOURCE_FILE_ID && t->request->from == DIALECT_ANTHROPIC) {
-                source_begin(t->w, "file", NULL);
-                jw_key_string(t->w, "file_id", s->url);
-        } else {
-                return unsupported(t, b, "images by reference to another provider's files");
+        } else if (!write_reference(t, b, "images by reference to another provider's files")) {
+                return false;
         }
         jw_end(t->w);
         finish_block(t, b);
@@ -157,14 +167,8 @@ static bool write_document(struct turns *t, const struct chat_block *b)
         } else if (is_pdf) {
                 source_begin(t->w, "base64", s->media_type);
                 jw_key_str(t->w, "data", s->data);
-        } else if (s->kind == SOURCE_URL) {
-                source_begin(t->w, "url", NULL);
-                jw_key_string(t->w, "url", s->url);
-        } else if (s->kind == SOURCE_FILE_ID && t->request->from == DIALECT_ANTHROPIC) {
-                source_begin(t->w, "file", NULL);
-                jw_key_string(t->w, "file_id", s->url);
-        } else {
-                return unsupported(t, b, "documents by reference to another provider's files");
+        } else if (!write_reference(t, b, "documents by reference to another provider's files")) {
+                return false;
         }
         jw_end(t->w);
         if (b->title)

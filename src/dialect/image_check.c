@@ -24,17 +24,10 @@ static bool is_standard(struct str data)
         return true;
 }
 
-static void release_buf(void *b)
-{
-        buf_release(b);
-}
-
 static bool write_anew(struct arena *a, struct str *data)
 {
-        struct buf bytes, *out = arena_alloc(a, sizeof *out);
+        struct buf bytes, *out = buf_in_arena(a, data->len + 8);
         buf_init(&bytes, data->len + 4);
-        buf_init(out, data->len + 8);
-        arena_defer(a, release_buf, out);
         bool ok = text_base64_decode(&bytes, data->at, data->len, false) && bytes.len;
         if (ok)
                 text_base64_encode(out, bytes.data, bytes.len);

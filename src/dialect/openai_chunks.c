@@ -147,11 +147,6 @@ static void begin_choice(struct encoder *e, struct sent_choice *choice, struct b
         close_delta(e, &w, NULL, NULL);
 }
 
-static void release_buf(void *buf)
-{
-        buf_release(buf);
-}
-
 static struct sent_block *add_block(struct encoder *e, struct sent_choice *choice)
 {
         struct arena *a = e->c->arena;
@@ -166,10 +161,8 @@ static struct sent_block *add_block(struct encoder *e, struct sent_choice *choic
                 choice->block_room = room;
         }
         struct sent_block *b = arena_alloc(a, sizeof *b);
-        buf_init(&b->held, THOUGHT_MAX);
-        buf_init(&b->signature, THOUGHT_MAX);
-        arena_defer(a, release_buf, &b->held);
-        arena_defer(a, release_buf, &b->signature);
+        buf_init_in_arena(&b->held, a, THOUGHT_MAX);
+        buf_init_in_arena(&b->signature, a, THOUGHT_MAX);
         return choice->blocks[choice->block_count++] = b;
 }
 

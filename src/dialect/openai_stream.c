@@ -178,18 +178,12 @@ static void read_content(struct choice *c, json_object *delta, struct chat_event
 
 /* ---- calls ---- */
 
-static void release_buf(void *buf)
-{
-        buf_release(buf);
-}
-
 static struct call *add_call(struct decoder *d, struct choice *c, int64_t index)
 {
         struct call *call = arena_alloc(d->a, sizeof *call);
         call->index = index;
         call->block = -1;
-        buf_init(&call->pending, PENDING_MAX);
-        arena_defer(d->a, release_buf, &call->pending);
+        buf_init_in_arena(&call->pending, d->a, PENDING_MAX);
         if (c->last_call)
                 c->last_call->next = call;
         else

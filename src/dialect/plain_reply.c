@@ -73,17 +73,10 @@ void plain_write_answer(const struct answer_context *c, const struct plain_answe
                 out->failed = true;
 }
 
-static void release_buf(void *b)
-{
-        buf_release(b);
-}
-
 /* What a reader sees: text, and a refusal where the model gave one. */
 static struct str visible_text(struct arena *a, const struct chat_block *blocks)
 {
-        struct buf *text = arena_alloc(a, sizeof *text);
-        buf_init(text, TEXT_MAX);
-        arena_defer(a, release_buf, text);
+        struct buf *text = buf_in_arena(a, TEXT_MAX);
         for (const struct chat_block *b = blocks; b; b = b->next) {
                 if (b->type == BLOCK_TEXT || b->type == BLOCK_REFUSAL)
                         buf_add_str(text, b->text);

@@ -7,19 +7,6 @@
 
 enum { URL_MAX = 8192 };
 
-static void release_buf(void *b)
-{
-        buf_release(b);
-}
-
-static struct buf *arena_buf(struct arena *a, size_t max)
-{
-        struct buf *b = arena_alloc(a, sizeof *b);
-        buf_init(b, max);
-        arena_defer(a, release_buf, b);
-        return b;
-}
-
 static bool bad(struct arena *a, struct err *err, const char *path, const char *what)
 {
         return err_set(err, a, ERR_BAD_REQUEST, path, "%s: %s", path, what);
@@ -34,7 +21,7 @@ static bool source_from_bytes(struct arena *a, struct str bytes, const char *pat
         if (!type || strncmp(type, "image/", 6) != 0)
                 return bad(a, err, path,
                            bytes.len ? "not an image (its bytes are of no type known here)" : "empty");
-        struct buf *b = arena_buf(a, bytes.len / 3 * 4 + 8);
+        struct buf *b = buf_in_arena(a, bytes.len / 3 * 4 + 8);
         text_base64_encode(b, bytes.at, bytes.len);
         *out = (struct chat_source){.kind = SOURCE_BASE64, .media_type = type, .data = {b->data, b->len}};
         return true;
@@ -97,7 +84,7 @@ static bool make_source(struct arena *a, const struct plain_item *item, struct c
 static bool decode_messages(const struct client_input *in, const struct plain_values *v,
                             struct chat_request *out, struct err *err)
 {
-        struct buf *body = arena_buf(in->arena, v->messages.len + 64);
+        struct buf *body = buf_in_arena(in->arena, v->messages.len + 64);
         buf_adds(body, "{\"model\":\"plain\",\"messages\":");
         buf_add_str(body, v->messages);
         buf_addc(body, '}');

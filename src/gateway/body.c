@@ -39,11 +39,6 @@ static bool take_memory(struct request *r, const struct config *config, struct m
         return false;
 }
 
-static void release_buf(void *b)
-{
-        buf_release(b);
-}
-
 /* Up to `want` bytes, or to the end when want is -1. */
 static bool read_all(struct request *r, struct client *c, const struct config *config, struct meter *memory,
                      int64_t want, struct buf *body, struct err *err)
@@ -81,9 +76,7 @@ bool request_read_body(struct request *r, struct client *c, const struct config 
                 return too_large(r, config, err);
         if (want > 0 && !take_memory(r, config, memory, want, err))
                 return false;
-        struct buf *body = arena_alloc(r->arena, sizeof *body);
-        buf_init(body, (size_t)config->max_body + STEP_BYTES);
-        arena_defer(r->arena, release_buf, body);
+        struct buf *body = buf_in_arena(r->arena, (size_t)config->max_body + STEP_BYTES);
         if (want > 0)
                 buf_reserve(body, (size_t)want);
         if (!read_all(r, c, config, memory, want, body, err))

@@ -188,11 +188,6 @@ static bool type_taken(const char *type)
         return false;
 }
 
-static void release_buf(void *context)
-{
-        buf_release(context);
-}
-
 static void keep_image(struct transfer_job *j)
 {
         struct image_info info;
@@ -200,9 +195,7 @@ static void keep_image(struct transfer_job *j)
                 j->cause = "its bytes are no image of a kind that is taken";
                 return;
         }
-        struct buf *text = arena_alloc(j->all->arena, sizeof *text);
-        buf_init(text, j->bytes.len / 3 * 4 + 8);
-        arena_defer(j->all->arena, release_buf, text);
+        struct buf *text = buf_in_arena(j->all->arena, j->bytes.len / 3 * 4 + 8);
         buf_reserve(text, j->bytes.len / 3 * 4 + 4);
         text_base64_encode(text, j->bytes.data, j->bytes.len);
         *j->job->out = (struct chat_source){.kind = SOURCE_BASE64,

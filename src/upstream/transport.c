@@ -219,11 +219,6 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *context)
 
 /* ---------------------------------------------------------------- open and close */
 
-static void release_error_body(void *context)
-{
-        buf_release(context);
-}
-
 /* A list of libcurl's whose nodes are in the arena: it only reads them. */
 static struct curl_slist *header_list(struct arena *a, const struct wire_header *headers, size_t count)
 {
@@ -274,8 +269,7 @@ struct transfer *transfer_open(struct upstream_lane *lane, struct arena *a, cons
         t->sink = *sink;
         t->max_bytes = r->max_bytes ? r->max_bytes : answer_max;
         t->trust = (struct trust_use){.trust = upstream_pool_trust(lane->pool), .ca = r->ca};
-        buf_init(&t->error_body, ERROR_BODY_MAX);
-        arena_defer(a, release_error_body, &t->error_body);
+        buf_init_in_arena(&t->error_body, a, ERROR_BODY_MAX);
 
         set_method(e, r);
         curl_easy_setopt(e, CURLOPT_URL, r->url);
