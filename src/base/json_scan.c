@@ -13,7 +13,7 @@ struct seen_key {
 };
 
 /* Keys that need no memory of their own: each worker's stack has room for them. */
-enum { SEEN_ON_STACK = 64 };
+enum { SEEN_ON_STACK = 32 };
 
 struct scan {
         const char *start, *at, *end;
