@@ -88,12 +88,8 @@ eachServer('bad input', {}, (s) => {
                                 }
                                 refused(dialect, await send(d.path, d.text('"a\u0000b"')), 400, 'a raw NUL');
                                 refused(dialect, await send(d.path, d.text('"a\nb"')), 400, 'a raw newline');
-                                for (const text of ['"a\\u0000b"', '"a\\ud800b"']) {
-                                        const r = await send(d.path, d.text(text));
-                                        assert.ok([200, 400].includes(r.status), `${text}: ${r.status}`);
-                                        if (r.status === 400)
-                                                refused(dialect, r, 400, text);
-                                }
+                                for (const text of ['"a\\u0000b"', '"a\\ud800b"'])
+                                        refused(dialect, await send(d.path, d.text(text)), 400, text);
                                 refused(dialect, await send(d.path, d.more('"a\\u0000b":1')), 400, 'a NUL in a key');
                         });
 
@@ -121,14 +117,13 @@ eachServer('bad input', {}, (s) => {
 
                         test('a lying or missing Content-Type', async () => {
                                 const form = await send(d.path, d.good, { 'content-type': 'multipart/form-data; boundary=x' });
-                                assert.ok([400, 415].includes(form.status), form.text.slice(0, 200));
+                                assert.equal(form.status, dialect === 'plain' ? 400 : 415, form.text.slice(0, 200));
                                 errorOf(dialect, form.json);
                                 if (dialect !== 'plain')
                                         for (const type of ['application/x-www-form-urlencoded', 'image/png', 'text/html']) {
                                                 const r = await send(d.path, d.good, { 'content-type': type });
-                                                assert.ok([200, 400, 415].includes(r.status), `${type}: ${r.status}`);
-                                                if (r.status !== 200)
-                                                        errorOf(dialect, r.json);
+                                                assert.equal(r.status, 415, type);
+                                                errorOf(dialect, r.json);
                                         }
                                 const zipped = await send(d.path, d.good, { 'content-encoding': 'gzip' });
                                 assert.equal(zipped.status, 415);
