@@ -246,6 +246,8 @@ static bool write_result(struct turns *t, const struct chat_block *b)
         }
         if (any)
                 jw_end(t->w);
+        else if (b->is_error) /* an error that says nothing is refused */
+                jw_key_string(t->w, "content", "Error");
         if (b->is_error)
                 jw_key_bool(t->w, "is_error", true);
         finish_block(t, b);
@@ -274,18 +276,20 @@ static bool write_block(struct turns *t, const struct chat_block *b)
 
 /* ---- turns ---- */
 
-static enum side side_of(const struct turns *t, const struct chat_message *m)
+/* What of a run of messages goes into a turn: all of it, or only the system's, or all but the system's. */
+enum pick { PICK_ALL, PICK_SYSTEM, PICK_OTHERS };
+
+static bool picked(const struct turns *t, const struct chat_message *m, enum pick pick)
 {
-        if (m->role == CHAT_ASSISTANT)
-                return SIDE_ASSISTANT;
-        return is_system(m) && t->caps->mid_system == TRI_YES && t->request->messages != m ? SIDE_SYSTEM
-                                                                                           : SIDE_USER;
+        bool system = is_system(m) && t->request->messages != m;
+        return pick == PICK_ALL || system == (pick == PICK_SYSTEM);
 }
 
-static bool run_is_empty(const struct chat_message *m, const struct chat_message *end)
+static bool run_is_empty(const struct turns *t, const struct chat_message *m, const struct chat_message *end,
+                         enum pick pick)
 {
         for (; m != end; m = m->next) {
-                for (const struct chat_block *b = m->blocks; b; b = b->next) {
+                for (const struct chat_block *b = m->blocks; b && picked(t, m, pick); b = b->next) {
                         if (is_written(b))
                                 return false;
                 }
@@ -313,9 +317,9 @@ static struct str without_trailing_space(struct str s)
         return s;
 }
 
-static bool write_message(struct turns *t, const struct chat_message *m, bool results)
+static bool write_message(struct turns *t, const struct chat_message *m, bool results, enum side side)
 {
-        bool wrap = is_system(m) && side_of(t, m) == SIDE_USER && t->request->messages != m;
+        bool wrap = is_system(m) && side == SIDE_USER && t->request->messages != m;
         for (const struct chat_block *b = m->blocks; b; b = b->next) {
                 if (!is_written(b) || (b->type == BLOCK_TOOL_RESULT) != results)
                         continue;
@@ -330,23 +334,38 @@ static bool write_message(struct turns *t, const struct chat_message *m, bool re
 }
 
 static bool write_turn(struct turns *t, const struct chat_message *m, const struct chat_message *end,
-                       enum side side)
+                       enum side side, enum pick pick)
 {
         static const char *const roles[] = {"user", "assistant", "system"};
-        if (run_is_empty(m, end))
+        if (run_is_empty(t, m, end, pick))
                 return true;
         jw_object(t->w);
         jw_key_string(t->w, "role", roles[side]);
         jw_key_array(t->w, "content");
         for (int pass = 0; pass < 2; pass++) {
                 for (const struct chat_message *i = m; i != end; i = i->next) {
-                        if (!write_message(t, i, pass == 0))
+                        if (picked(t, i, pick) && !write_message(t, i, pass == 0, side))
                                 return false;
                 }
         }
         jw_end(t->w);
         jw_end(t->w);
         return true;
+}
+
+/*
+ * The user's side up to the next answer. Where the model knows the role, the vendor takes one system message
+ * there, behind the user's and nowhere else (docs: mid-conversation system messages, "placement rules"), so
+ * what the system says goes to that place; with no words of the user before it, it is the user's.
+ */
+static bool write_user_side(struct turns *t, const struct chat_message *m, const struct chat_message *end)
+{
+        bool stands = t->caps->mid_system == TRI_YES &&
+                      (t->request->from == DIALECT_ANTHROPIC || !run_is_empty(t, m, end, PICK_OTHERS));
+        if (!stands)
+                return write_turn(t, m, end, SIDE_USER, PICK_ALL);
+        return write_turn(t, m, end, SIDE_USER, PICK_OTHERS) &&
+               write_turn(t, m, end, SIDE_SYSTEM, PICK_SYSTEM);
 }
 
 /* The vendor wants the user to speak first. */
@@ -375,10 +394,12 @@ bool anthropic_write_turns(struct arena *a, struct json_writer *w, const struct 
         if (m && m->role == CHAT_ASSISTANT && r->from != DIALECT_ANTHROPIC)
                 write_opening(&t);
         for (; m; m = end) {
-                enum side side = side_of(&t, m);
-                for (end = m->next; end && side_of(&t, end) == side; end = end->next)
+                bool answer = m->role == CHAT_ASSISTANT;
+                for (end = m->next; end && (end->role == CHAT_ASSISTANT) == answer; end = end->next)
                         ;
-                if (!write_turn(&t, m, end, side))
+                bool ok = answer ? write_turn(&t, m, end, SIDE_ASSISTANT, PICK_ALL)
+                                 : write_user_side(&t, m, end);
+                if (!ok)
                         return false;
         }
         jw_end(w);
