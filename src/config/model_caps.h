@@ -67,12 +67,13 @@ struct model_caps {
         unsigned tasks;     /* enum model_task bits; 0: unset */
         enum tri vision, documents, audio, tools, forced_tools, prefill, seed, logprobs, penalties, stop,
                 top_k;
-        enum tri candidates;           /* n > 1 */
-        enum tri parallel_tool_switch; /* parallel_tool_calls: false is understood */
-        enum tri image_urls;           /* fetches http(s) image URLs itself; else they are fetched here */
-        enum tri tool_result_images;   /* images inside tool results */
-        enum tri mid_system;           /* system messages in mid-conversation */
-        enum tri tools_with_reasoning; /* NO: effort none is sent when tools are there (gpt-5.6 on chat) */
+        enum tri candidates;            /* n > 1 */
+        enum tri parallel_tool_switch;  /* parallel_tool_calls: false is understood */
+        enum tri image_urls;            /* fetches http(s) image URLs itself; else they are fetched here */
+        enum tri tool_result_images;    /* images inside tool results */
+        enum tri mid_system;            /* system messages in mid-conversation */
+        enum tri tools_with_reasoning;  /* NO: effort none is sent when tools are there (gpt-5.6 on chat) */
+        enum tri forced_with_reasoning; /* NO: no forced tool while it thinks */
         enum tri signatures; /* YES: wants thought signatures on function calls (gemini 3 and later) */
         enum tri dimensions; /* embed: takes `dimensions` */
         enum sampling_rule sampling;

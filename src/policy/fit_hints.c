@@ -13,13 +13,15 @@ static void leave_out(struct fitting *f, enum chat_field field)
 
 /* ---- sampling ---- */
 
-static bool thinks_in_budget(const struct fitting *f)
+/* While it thinks, anthropic takes no sampling from any model. */
+static bool thinks_there(const struct fitting *f)
 {
         const struct chat_reasoning *t = &f->request->reasoning;
-        bool off = t->mode == THINKING_OFF || (t->mode == THINKING_UNSET && t->effort <= EFFORT_NONE);
         bool budget = f->caps.reasoning == REASONING_BUDGET ||
                       (f->caps.reasoning == REASONING_UNSET && t->mode == THINKING_BUDGET);
-        return f->to == DIALECT_ANTHROPIC && budget && !off;
+        bool adaptive = f->caps.reasoning == REASONING_ADAPTIVE &&
+                        (t->mode != THINKING_UNSET || f->from != DIALECT_ANTHROPIC);
+        return f->to == DIALECT_ANTHROPIC && (budget || adaptive) && reasoning_wants_thought(t);
 }
 
 static bool refuses_sampling(const struct fitting *f)
@@ -29,7 +31,7 @@ static bool refuses_sampling(const struct fitting *f)
                        strcmp(f->caps.api_version, "2026-10-21") >= 0;
         bool thinks =
                 f->caps.sampling == SAMPLING_WITHOUT_REASONING && f->request->reasoning.effort != EFFORT_NONE;
-        return version || thinks || f->caps.sampling == SAMPLING_NO || thinks_in_budget(f);
+        return version || thinks || f->caps.sampling == SAMPLING_NO || thinks_there(f);
 }
 
 static void fit_sampling(struct fitting *f)
@@ -44,6 +46,9 @@ static void fit_sampling(struct fitting *f)
                 r->temperature.value = 1;
                 fit_note(f, FIELD_TEMPERATURE, false, true);
         }
+        /* Its models since 4.1 take one of the two. */
+        if (f->to == DIALECT_ANTHROPIC && f->caps.sampling == SAMPLING_YES && r->temperature.set)
+                leave_out(f, FIELD_TOP_P);
         if (!fit_can(f->caps.top_k,
                      f->to != DIALECT_OPENAI || f->from == DIALECT_OPENAI || fit_is_forced(f, FIELD_TOP_K)))
                 leave_out(f, FIELD_TOP_K);

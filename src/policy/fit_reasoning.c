@@ -102,6 +102,13 @@ static bool mode_changes(const struct fitting *f)
 static void fit_adaptive(struct fitting *f)
 {
         struct chat_reasoning *t = &f->request->reasoning;
+        /* There, an effort in the vendor's own dialect asks for no thought. */
+        bool thinks =
+                reasoning_wants_thought(t) && (t->mode != THINKING_UNSET || f->from != DIALECT_ANTHROPIC);
+        if (thinks && f->caps.forced_with_reasoning == TRI_NO && is_forced(f)) {
+                drop(f);
+                return;
+        }
         if (mode_changes(f))
                 fit_note(f, FIELD_REASONING, false, false);
         if (t->mode == THINKING_BUDGET && t->effort == EFFORT_UNSET)
