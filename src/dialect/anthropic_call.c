@@ -131,7 +131,11 @@ static void write_tool(struct call *c, const struct chat_tool *t)
         if (t->description)
                 jw_key_string(&c->w, "description", t->description);
         jw_key(&c->w, "input_schema");
-        write_schema(c, t->parameters);
+        /* Of a strict tool the vendor takes what it takes of a format. */
+        if (t->strict == TRI_YES && c->request->from != DIALECT_ANTHROPIC && json_peek(t->parameters, "type"))
+                anthropic_write_schema(&c->w, t->parameters);
+        else
+                write_schema(c, t->parameters);
         if (t->strict == TRI_YES)
                 jw_key_bool(&c->w, "strict", true);
         if (c->request->from == DIALECT_ANTHROPIC)

@@ -1,7 +1,7 @@
 /*
- * Schemas for output_config.format: the vendor takes a part of JSON Schema. Objects must close themselves,
- * and limits of numbers and lengths are refused: like the vendor's own SDK, what can't be said as a rule is
- * said in the description.
+ * Schemas for output_config.format and for strict tools: the vendor takes a part of JSON Schema. Objects must
+ * close themselves, and limits of numbers and lengths, among others, are refused: like the vendor's own SDK,
+ * what can't be said as a rule is said in the description, oneOf is said as anyOf, and a $ref stands alone.
  */
 #include "dialect/anthropic.h"
 
@@ -10,9 +10,35 @@
 enum { DESCRIPTION_MAX = 16 * 1024 };
 
 static const char *const refused[] = {
-        "minimum",   "maximum",  "exclusiveMinimum", "exclusiveMaximum", "multipleOf",    "minLength",
-        "maxLength", "maxItems", "uniqueItems",      "minProperties",    "maxProperties", NULL,
+        "minimum",
+        "maximum",
+        "exclusiveMinimum",
+        "exclusiveMaximum",
+        "multipleOf",
+        "minLength",
+        "maxLength",
+        "maxItems",
+        "uniqueItems",
+        "contains",
+        "minContains",
+        "maxContains",
+        "prefixItems",
+        "minProperties",
+        "maxProperties",
+        "propertyNames",
+        "patternProperties",
+        "dependentRequired",
+        "dependentSchemas",
+        "unevaluatedProperties",
+        "unevaluatedItems",
+        "not",
+        "if",
+        "then",
+        "else",
+        NULL,
 };
+static const char *const formats[] = {"date-time", "time", "date", "duration", "email", "hostname",
+                                      "uri",       "ipv4", "ipv6", "uuid",     NULL};
 /* Members that hold schemas by name, where a member's name is no keyword. */
 static const char *const maps[] = {"properties", "$defs", "definitions", NULL};
 /* Members whose value is plain data. */
@@ -29,6 +55,9 @@ static bool is_refused(const char *key, json_object *value)
 {
         if (strcmp(key, "minItems") == 0) /* 0 and 1 are taken */
                 return json_object_get_int64(value) > 1;
+        if (strcmp(key, "format") == 0)
+                return !json_object_is_type(value, json_type_string) ||
+                       !listed(formats, json_object_get_string(value));
         return listed(refused, key);
 }
 
@@ -93,6 +122,30 @@ static void write_list(struct json_writer *w, json_object *list)
         jw_end(w);
 }
 
+/* A reference, with nothing beside it but the definitions that it may point to. */
+static void write_reference(struct json_writer *w, json_object *schema)
+{
+        jw_object(w);
+        jw_key_node(w, "$ref", json_peek(schema, "$ref"));
+        json_object_object_foreach(schema, key, value)
+        {
+                bool defs = strcmp(key, "$defs") == 0 || strcmp(key, "definitions") == 0;
+                if (!defs || !json_object_is_type(value, json_type_object))
+                        continue;
+                jw_key(w, key);
+                write_map(w, value);
+        }
+        jw_end(w);
+}
+
+/* What is not written, or written elsewhere. */
+static bool is_left_out(json_object *schema, const char *key, json_object *value, bool closes)
+{
+        return is_refused(key, value) || strcmp(key, "description") == 0 || strcmp(key, "$schema") == 0 ||
+               (closes && strcmp(key, "additionalProperties") == 0) ||
+               (strcmp(key, "oneOf") == 0 && json_peek(schema, "anyOf"));
+}
+
 /* As deep as the text that was parsed: JSON_DEPTH_MAX. */
 void anthropic_write_schema(struct json_writer *w, json_object *schema)
 {
@@ -104,14 +157,17 @@ void anthropic_write_schema(struct json_writer *w, json_object *schema)
                 jw_node(w, schema);
                 return;
         }
+        if (json_object_is_type(json_peek(schema, "$ref"), json_type_string)) {
+                write_reference(w, schema);
+                return;
+        }
         bool closes = is_object_schema(schema);
         jw_object(w);
         json_object_object_foreach(schema, key, value)
         {
-                if (is_refused(key, value) || strcmp(key, "description") == 0 ||
-                    (closes && strcmp(key, "additionalProperties") == 0))
+                if (is_left_out(schema, key, value, closes))
                         continue;
-                jw_key(w, key);
+                jw_key(w, strcmp(key, "oneOf") == 0 ? "anyOf" : key);
                 if (listed(maps, key) && json_object_is_type(value, json_type_object))
                         write_map(w, value);
                 else if (listed(data, key))

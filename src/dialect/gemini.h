@@ -50,6 +50,8 @@ const char *gemini_finish_name(enum chat_finish finish, const char *raw);
 /* JSON Schema of gemini's Schema (upper-case types, nullable, int64 as text, propertyOrdering). Deferred to
  * the arena. */
 json_object *gemini_schema_decode(struct json_reader *r, json_object *schema, const struct json_path *at);
+/* A schema of another dialect as the vendor takes it (gemini_schema.c). */
+void gemini_write_schema(struct json_writer *w, json_object *schema);
 
 /* ---- getters with both spellings ---- */
 #define GEMINI_GET(name, type)                                                                               \

@@ -33,6 +33,15 @@ static bool takes_arguments(json_object *schema)
                (json_object_is_type(additional, json_type_boolean) && json_object_get_boolean(additional));
 }
 
+static void write_schema(struct gemini_encode *e, const char *key, json_object *schema)
+{
+        jw_key(&e->w, key);
+        if (e->r->from == DIALECT_GEMINI)
+                jw_node(&e->w, schema);
+        else
+                gemini_write_schema(&e->w, schema);
+}
+
 static bool write_function(struct gemini_encode *e, const struct chat_tool *t)
 {
         struct json_writer *w = &e->w;
@@ -52,7 +61,7 @@ static bool write_function(struct gemini_encode *e, const struct chat_tool *t)
         if (t->description)
                 jw_key_string(w, "description", t->description);
         if (t->parameters && takes_arguments(t->parameters))
-                jw_key_node(w, "parametersJsonSchema", t->parameters);
+                write_schema(e, "parametersJsonSchema", t->parameters);
         jw_end(w);
         return true;
 }
@@ -289,7 +298,7 @@ static void write_format(struct gemini_encode *e)
                 return;
         jw_key_string(w, "responseMimeType", "application/json");
         if (r->response_format == FORMAT_JSON_SCHEMA && r->schema)
-                jw_key_node(w, "responseJsonSchema", r->schema);
+                write_schema(e, "responseJsonSchema", r->schema);
 }
 
 /* A seed only has to be the same for the same request; here it is an int32. */
