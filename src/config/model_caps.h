@@ -73,6 +73,7 @@ struct model_caps {
         enum tri tool_result_images;    /* images inside tool results */
         enum tri mid_system;            /* system messages in mid-conversation */
         enum tri tools_with_reasoning;  /* NO: effort none is sent when tools are there (gpt-5.6 on chat) */
+        enum tri bound_thinking;        /* YES: a thought counts only behind the same words as before */
         enum tri forced_with_reasoning; /* NO: no forced tool while it thinks */
         enum tri signatures; /* YES: wants thought signatures on function calls (gemini 3 and later) */
         enum tri dimensions; /* embed: takes `dimensions` */

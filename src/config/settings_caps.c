@@ -73,6 +73,7 @@ static const struct setting caps_rows[] = {
         TRI(tool_result_images),
         TRI(mid_system),
         TRI(tools_with_reasoning),
+        TRI(bound_thinking),
         TRI(forced_with_reasoning),
         TRI(signatures),
         TRI(dimensions),

@@ -44,6 +44,14 @@ struct anthropic_plan {   /* what becomes of the request's reasoning */
         int64_t max_tokens;
 };
 
+/*
+ * Models with preserved thinking check that nothing before a thought has changed. Clients of other dialects
+ * give thoughts back beside the text and not between its parts, or not all of them, so the vendor is asked to
+ * drop what does not match (thinking.block_binding). anthropic_sends_thoughts: false where it can't be asked.
+ */
+#define ANTHROPIC_BINDING_BETA "thinking-binding-controls-2026-08-01"
+bool anthropic_is_bound(const struct chat_request *r, const struct model_caps *caps);
+bool anthropic_sends_thoughts(const struct chat_request *r, const struct model_caps *caps);
 bool anthropic_encode_chat_request(struct arena *a, const struct chat_request *r, const struct wire_target *t,
                                    struct wire_request *out, struct err *err);
 void anthropic_address_chat_request(struct arena *a, const struct chat_request *r,

@@ -246,14 +246,20 @@ static void write_tool_choice(struct call *c)
 
 static void write_thinking(struct call *c)
 {
-        if (!c->plan.type)
+        bool bound = anthropic_is_bound(c->request, &c->target->caps);
+        if (!c->plan.type && !bound)
                 return;
         jw_key_object(&c->w, "thinking");
-        jw_key_string(&c->w, "type", c->plan.type);
+        jw_key_string(&c->w, "type", c->plan.type ? c->plan.type : "adaptive"); /* which is their default */
         if (c->plan.budget)
                 jw_key_int(&c->w, "budget_tokens", c->plan.budget);
         if (c->plan.display)
                 jw_key_string(&c->w, "display", c->plan.display);
+        if (bound) {
+                jw_key_object(&c->w, "block_binding");
+                jw_key_string(&c->w, "prefix_mismatch_behavior", "drop_block");
+                jw_end(&c->w);
+        }
         jw_end(&c->w);
 }
 
@@ -375,6 +381,9 @@ void anthropic_address_chat_request(struct arena *a, const struct chat_request *
         out->header_count = 0;
         out->headers[out->header_count++] = (struct wire_header){
                 "anthropic-version", t->caps.api_version ? t->caps.api_version : ANTHROPIC_VERSION_CLASSIC};
+        if (anthropic_is_bound(r, &t->caps))
+                out->headers[out->header_count++] =
+                        (struct wire_header){"anthropic-beta", ANTHROPIC_BINDING_BETA};
         for (const struct chat_extra *e = r->extras; r->from == DIALECT_ANTHROPIC && e; e = e->next) {
                 if (strcmp(e->name, ANTHROPIC_BETAS) != 0)
                         continue;

@@ -2,6 +2,8 @@
  */
 #include "dialect/anthropic.h"
 
+#include <string.h>
+
 enum { ANSWER_ROOM = 4096 }; /* left for the answer behind a budget, where the caller named no max_tokens */
 
 static const int64_t budgets[EFFORTS] = {
@@ -100,4 +102,31 @@ void anthropic_plan_thinking(const struct chat_request *r, const struct model_ca
         bool thinks = p->type && *p->type != 'd' && *p->type != 'b';
         if (thinks && t->show != TRI_UNSET)
                 p->display = t->show == TRI_YES ? "summarized" : "omitted";
+}
+
+static bool has_thought(const struct chat_request *r)
+{
+        for (const struct chat_message *m = r->messages; m; m = m->next) {
+                for (const struct chat_block *b = m->blocks; b; b = b->next) {
+                        if (b->type == BLOCK_THINKING && b->signature_from == DIALECT_ANTHROPIC &&
+                            b->signature.len)
+                                return true;
+                }
+        }
+        return false;
+}
+
+bool anthropic_sends_thoughts(const struct chat_request *r, const struct model_caps *caps)
+{
+        struct anthropic_plan plan;
+        if (caps->bound_thinking != TRI_YES || r->from == DIALECT_ANTHROPIC)
+                return true;
+        anthropic_plan_thinking(r, caps, &plan);
+        return !plan.type || strcmp(plan.type, "adaptive") == 0;
+}
+
+bool anthropic_is_bound(const struct chat_request *r, const struct model_caps *caps)
+{
+        return caps->bound_thinking == TRI_YES && r->from != DIALECT_ANTHROPIC && has_thought(r) &&
+               anthropic_sends_thoughts(r, caps);
 }

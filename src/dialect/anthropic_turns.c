@@ -15,7 +15,8 @@ struct turns {
         const struct chat_request *request;
         const struct model_caps *caps;
         struct err *err;
-        bool prefill; /* the last assistant turn ends the conversation */
+        bool thoughts; /* are sent */
+        bool prefill;  /* the last assistant turn ends the conversation */
 };
 
 enum side { SIDE_USER, SIDE_ASSISTANT, SIDE_SYSTEM };
@@ -220,12 +221,12 @@ static void write_call(struct turns *t, const struct chat_block *b)
 
 static bool write_block(struct turns *t, const struct chat_block *b);
 
-static bool is_written(const struct chat_block *b)
+static bool is_written(const struct turns *t, const struct chat_block *b)
 {
         if (b->type == BLOCK_TEXT || b->type == BLOCK_REFUSAL)
                 return !blank(b->text);
         if (b->type == BLOCK_THINKING)
-                return b->signature_from == DIALECT_ANTHROPIC && b->signature.len;
+                return t->thoughts && b->signature_from == DIALECT_ANTHROPIC && b->signature.len;
         return true;
 }
 
@@ -236,7 +237,7 @@ static bool write_result(struct turns *t, const struct chat_block *b)
         jw_key_string(t->w, "type", "tool_result");
         jw_key_string(t->w, "tool_use_id", anthropic_tool_id(t->arena, b->id));
         for (const struct chat_block *c = b->content; c; c = c->next) {
-                if (!is_written(c))
+                if (!is_written(t, c))
                         continue;
                 if (!any)
                         jw_key_array(t->w, "content");
@@ -290,7 +291,7 @@ static bool run_is_empty(const struct turns *t, const struct chat_message *m, co
 {
         for (; m != end; m = m->next) {
                 for (const struct chat_block *b = m->blocks; b && picked(t, m, pick); b = b->next) {
-                        if (is_written(b))
+                        if (is_written(t, b))
                                 return false;
                 }
         }
@@ -321,7 +322,7 @@ static bool write_message(struct turns *t, const struct chat_message *m, bool re
 {
         bool wrap = is_system(m) && side == SIDE_USER && t->request->messages != m;
         for (const struct chat_block *b = m->blocks; b; b = b->next) {
-                if (!is_written(b) || (b->type == BLOCK_TOOL_RESULT) != results)
+                if (!is_written(t, b) || (b->type == BLOCK_TOOL_RESULT) != results)
                         continue;
                 if (wrap && b->type == BLOCK_TEXT)
                         write_wrapped(t, b);
@@ -384,6 +385,7 @@ bool anthropic_write_turns(struct arena *a, struct json_writer *w, const struct 
                            const struct model_caps *caps, struct err *err)
 {
         struct turns t = {.arena = a, .w = w, .request = r, .caps = caps, .err = err};
+        t.thoughts = anthropic_sends_thoughts(r, caps);
         t.prefill = r->last_message && r->last_message->role == CHAT_ASSISTANT;
         const struct chat_message *m = r->messages, *end;
         if (m && anthropic_is_leading_system(r, m)) {

@@ -68,6 +68,7 @@ static void merge(struct model_caps *to, const struct model_caps *from)
         TAKE(tool_result_images);
         TAKE(mid_system);
         TAKE(tools_with_reasoning);
+        TAKE(bound_thinking);
         TAKE(forced_with_reasoning);
         TAKE(signatures);
         TAKE(dimensions);
