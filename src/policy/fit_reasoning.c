@@ -2,6 +2,8 @@
  * the caller asked for and does not get as asked. */
 #include "policy/fit_steps.h"
 
+enum { BUDGET_LEAST = 1024 }; /* anthropic's thinking.budget_tokens */
+
 static void drop(struct fitting *f)
 {
         bool as_asked = reasoning_wants_off(&f->request->reasoning) && f->caps.reasoning == REASONING_NONE;
@@ -81,9 +83,16 @@ static void fit_budget(struct fitting *f)
         if (effort_only && f->from == DIALECT_ANTHROPIC && f->caps.efforts)
                 return;
         /* The vendor takes neither a forced tool nor a loop without its thought together with a budget. */
-        if (is_forced(f) || chat_loop_lacks_thinking(f->request, DIALECT_ANTHROPIC))
+        if (is_forced(f) || chat_loop_lacks_thinking(f->request, DIALECT_ANTHROPIC)) {
                 drop(f);
-        else if (f->from == DIALECT_ANTHROPIC && t->mode != THINKING_BUDGET)
+                return;
+        }
+        /* The least budget does not fit in: the answer's room comes on top of it. */
+        const struct opt_int *most = &f->request->max_tokens;
+        if (most->set &&
+            most->value <= (f->caps.budget_min > BUDGET_LEAST ? f->caps.budget_min : BUDGET_LEAST))
+                fit_note(f, FIELD_MAX_TOKENS, false, false);
+        if (f->from == DIALECT_ANTHROPIC && t->mode != THINKING_BUDGET)
                 fit_note(f, FIELD_REASONING, false, false);
 }
 
