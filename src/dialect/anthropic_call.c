@@ -244,6 +244,17 @@ static void write_tool_choice(struct call *c)
 
 /* ---- thinking and output ---- */
 
+/* Extras named "PARENT.x" as members of the object that is open. */
+static void write_nested_extras(struct call *c, const char *parent)
+{
+        size_t len = strlen(parent);
+        for (const struct chat_extra *e = c->request->extras; e; e = e->next) {
+                if (c->request->from == DIALECT_ANTHROPIC && starts_with(e->name, parent) &&
+                    e->name[len] == '.')
+                        jw_key_node(&c->w, e->name + len + 1, e->value);
+        }
+}
+
 static void write_thinking(struct call *c)
 {
         bool bound = anthropic_is_bound(c->request, &c->target->caps);
@@ -260,18 +271,8 @@ static void write_thinking(struct call *c)
                 jw_key_string(&c->w, "prefix_mismatch_behavior", "drop_block");
                 jw_end(&c->w);
         }
+        write_nested_extras(c, "thinking");
         jw_end(&c->w);
-}
-
-/* Extras named "PARENT.x" as members of the object that is open. */
-static void write_nested_extras(struct call *c, const char *parent)
-{
-        size_t len = strlen(parent);
-        for (const struct chat_extra *e = c->request->extras; e; e = e->next) {
-                if (c->request->from == DIALECT_ANTHROPIC && starts_with(e->name, parent) &&
-                    e->name[len] == '.')
-                        jw_key_node(&c->w, e->name + len + 1, e->value);
-        }
 }
 
 static bool has_nested_extras(const struct call *c, const char *parent)

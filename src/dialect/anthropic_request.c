@@ -234,7 +234,7 @@ static bool read_thinking(struct anthropic_reader *r, json_object *root)
                      {"between_tools", THINKING_BETWEEN_TOOLS}};
         const struct json_path at = {.key = "thinking"};
         struct chat_reasoning *t = &r->request->reasoning;
-        json_object *node;
+        json_object *node, *binding;
         const char *type, *display;
         if (!json_get_object(&r->json, root, NULL, "thinking", &node))
                 return r->json.err->cause == ERR_NONE;
@@ -253,6 +253,8 @@ static bool read_thinking(struct anthropic_reader *r, json_object *root)
         }
         if (json_get_string(&r->json, node, &at, "display", &display))
                 t->show = strcmp(display, "omitted") == 0 ? TRI_NO : TRI_YES;
+        if (json_get_any(node, "block_binding", &binding))
+                chat_add_extra(r->json.arena, &r->request->extras, "thinking.block_binding", binding, true);
         return r->json.err->cause == ERR_NONE;
 }
 

@@ -171,8 +171,8 @@ static const struct scene scenes[] = {
          "\"thinking\":"
          "{\"type\":\"adaptive\"}}",
          NULL},
-        {"anthropic", A(",\"thinking\":{\"type\":\"adaptive\"}"), "anthropic", "claude-old", NULL, "thinking",
-         NULL, NULL},
+        {"anthropic", A(",\"thinking\":{\"type\":\"adaptive\"}"), "anthropic", "claude-old", NULL,
+         "max_tokens, thinking", NULL, NULL},
         {"anthropic", A(",\"output_config\":{\"effort\":\"max\"}"), "anthropic", "claude-new", NULL,
          "thinking", NULL, NULL},
         {"anthropic", A(",\"output_config\":{\"effort\":\"high\"}"), "anthropic", "claude-old", NULL,
