@@ -93,6 +93,7 @@ void read_group(struct loader *l, const config_setting_t *at, const struct setti
 /* `set` and `default` (fields.c). */
 void read_fields(struct loader *l, const config_setting_t *at, const struct config_field **out,
                  size_t *count);
+bool read_field_known(const char *name);
 /* A printable, short form of a setting's type: "a string". */
 const char *read_type(const config_setting_t *at);
 /* A number written either way, when it is whole or a number is wanted. */
