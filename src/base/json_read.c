@@ -137,7 +137,7 @@ static bool get_typed(struct json_reader *r, json_object *obj, const struct json
 bool json_get_str(struct json_reader *r, json_object *obj, const struct json_path *at, const char *key,
                   struct str *out)
 {
-        json_object *node;
+        json_object *node = NULL;
         if (!get_typed(r, obj, at, key, json_type_string, "a string", &node))
                 return false;
         *out = (struct str){json_object_get_string(node), (size_t)json_object_get_string_len(node)};
@@ -160,7 +160,7 @@ bool json_get_string(struct json_reader *r, json_object *obj, const struct json_
 bool json_get_int(struct json_reader *r, json_object *obj, const struct json_path *at, const char *key,
                   int64_t min, int64_t max, int64_t *out)
 {
-        json_object *node;
+        json_object *node = NULL;
         if (r->err->cause != ERR_NONE || !json_get_any(obj, key, &node))
                 return false;
         bool is_int = json_object_is_type(node, json_type_int);
@@ -182,7 +182,7 @@ bool json_get_int(struct json_reader *r, json_object *obj, const struct json_pat
 bool json_get_number(struct json_reader *r, json_object *obj, const struct json_path *at, const char *key,
                      double min, double max, double *out)
 {
-        json_object *node;
+        json_object *node = NULL;
         if (r->err->cause != ERR_NONE || !json_get_any(obj, key, &node))
                 return false;
         if (!json_object_is_type(node, json_type_int) && !json_object_is_type(node, json_type_double))
@@ -197,7 +197,7 @@ bool json_get_number(struct json_reader *r, json_object *obj, const struct json_
 bool json_get_bool(struct json_reader *r, json_object *obj, const struct json_path *at, const char *key,
                    bool *out)
 {
-        json_object *node;
+        json_object *node = NULL;
         if (!get_typed(r, obj, at, key, json_type_boolean, "a boolean", &node))
                 return false;
         *out = json_object_get_boolean(node);

@@ -39,17 +39,6 @@ static _Thread_local struct {
         const char *request_id;
 } bound;
 
-bool log_level_parse(const char *name, enum log_level *out)
-{
-        for (size_t i = 0; i < sizeof level_names / sizeof *level_names; i++) {
-                if (strcmp(name, level_names[i]) == 0) {
-                        *out = (enum log_level)i;
-                        return true;
-                }
-        }
-        return false;
-}
-
 static void open_file(void)
 {
         if (state.fd >= 0)

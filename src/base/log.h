@@ -17,7 +17,6 @@ typedef void log_sink_fn(void *context, const char *line, size_t len); /* line e
 /* Process-wide. file "" or NULL: sinks. A file that was moved away is opened again (checked once a second).
  */
 void log_configure(enum log_level level, const char *file);
-bool log_level_parse(const char *name, enum log_level *out); /* "error", "warn", "info", "debug" */
 bool log_enabled(enum log_level level);
 
 /* For the calling thread; sink NULL: stderr. request_id may be NULL; it is borrowed until the next call. */

@@ -8,8 +8,8 @@
 
 void cli_help(const struct cli_command *command)
 {
-        printf("usage: tollgate %s %s\n\n%s.\n\n%s  -c FILE      the configuration file\n", command->name,
-               command->arguments, command->summary, command->help);
+        printf("usage: tollgate %s %s\n\n%s.\n\n%s", command->name, command->arguments, command->summary,
+               command->help);
 }
 
 enum cli_exit cli_misuse(const struct cli_command *command, const char *fmt, ...)

@@ -318,7 +318,8 @@ const struct cli_command cli_ask = {
         .name = "ask",
         .arguments = "[-c FILE] [-m MODEL] [--image FILE] [--embed] [--stream] [--json] PROMPT …",
         .summary = "Asks a model through the gateway's own code, without a web server",
-        .help = "  -m MODEL      a model, model@version, or provider/model; else the default of the task\n"
+        .help = "  -c FILE       the configuration file\n"
+                "  -m MODEL      a model, model@version, or provider/model; else the default of the task\n"
                 "  --image FILE  an image to look at: a file, or a URL\n"
                 "  --embed       prints the vector of each prompt instead of an answer\n"
                 "  --stream      prints the answer as it comes\n"

@@ -101,7 +101,8 @@ const struct cli_command cli_check = {
         .name = "check",
         .arguments = "[-c FILE] [--as USER] [--json]",
         .summary = "Checks the configuration and prints all that is wrong with it",
-        .help = "  --as USER    tries the files as that user, such as the web server's (needs root)\n"
+        .help = "  -c FILE      the configuration file\n"
+                "  --as USER    tries the files as that user, such as the web server's (needs root)\n"
                 "  --json       prints an object for programs\n",
         .run = run,
 };

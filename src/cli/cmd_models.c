@@ -19,6 +19,16 @@ static const char *const reasonings[] = {
         [REASONING_BUDGET] = "budget", [REASONING_LEVEL] = "level", [REASONING_ADAPTIVE] = "adaptive",
 };
 
+/* A row for many models says what those of them that only embed never do. */
+static struct model_caps target_caps(const struct config *c, const struct config_target *t)
+{
+        struct model_caps caps = {0};
+        catalogue_target_caps(c, t, &caps);
+        if (caps.tasks == TASK_EMBED)
+                caps = (struct model_caps){.window = caps.window, .retires = caps.retires};
+        return caps;
+}
+
 /* What is known of a target, in brief. */
 struct trait {
         const char *name;
@@ -38,9 +48,8 @@ static void traits_of(const struct model_caps *caps, struct trait out[TRAITS])
 
 static void print_target(const struct config *c, const struct config_target *t)
 {
-        struct model_caps caps = {0};
+        const struct model_caps caps = target_caps(c, t);
         struct trait traits[TRAITS];
-        catalogue_target_caps(c, t, &caps);
         traits_of(&caps, traits);
         printf("    %s/%s (%s)", t->provider->name, t->model, t->provider->dialect);
         if (caps.window)
@@ -88,9 +97,8 @@ static void print_text(const struct config *c)
 
 static void json_target(struct json_writer *w, const struct config *c, const struct config_target *t)
 {
-        struct model_caps caps = {0};
+        const struct model_caps caps = target_caps(c, t);
         struct trait traits[TRAITS];
-        catalogue_target_caps(c, t, &caps);
         traits_of(&caps, traits);
         jw_object(w);
         jw_key_string(w, "provider", t->provider->name);
@@ -183,6 +191,7 @@ const struct cli_command cli_models = {
         .name = "models",
         .arguments = "[-c FILE] [--json]",
         .summary = "Lists the models, their versions and targets, and what the targets can do",
-        .help = "  --json       prints an object for programs\n",
+        .help = "  -c FILE      the configuration file\n"
+                "  --json       prints an object for programs\n",
         .run = run,
 };

@@ -65,11 +65,12 @@ static void check_key(struct loader *l, const config_setting_t *at, struct confi
                 struct source_line where = source_where(l->source, config_setting_source_line(key));
                 load_warning(l, key,
                              "the key of provider \"%s\" is written here in clear%s; better \"env:NAME\" or "
-                             "\"file:PATH\"",
+                             "\"file:PATH\"%s",
                              p->name,
                              secret_file_is_open(where.file)
                                      ? ", where every user of this machine can read it"
-                                     : "");
+                                     : "",
+                             *text == '$' ? " (a $ has no meaning here)" : "");
         }
         p->key = resolve(l, key, p, text);
 }
@@ -189,7 +190,9 @@ static void check_account_models(struct loader *l, const config_setting_t *at, c
                 load_error(l, element(member(at, "models"), i), "models: there is no model \"%s\"%s",
                            a->models[i], nearest_text(l, &nearest));
         }
-        if (!a->model_count && !a->direct)
+        const config_setting_t *models = member(at, "models");
+        bool unread = models && config_setting_is_scalar(models); /* an error already */
+        if (!a->model_count && !a->direct && !unread)
                 load_warning(l, at, "account \"%s\" may use no model: it has no `models`", a->name);
 }
 

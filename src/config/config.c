@@ -44,7 +44,10 @@ static void report_syntax(struct problems *p, const struct source *s, const conf
         const char *text = config_error_text(document);
         bool vague = !text || strcmp(text, "syntax error") == 0;
         problem_add(p, false, where.file, where.line, "%s",
-                    vague ? "syntax error here, or at the end of what stands before" : text);
+                    vague ? "syntax error here, or at the end of what stands before: is a comma, a quote or "
+                            "a bracket "
+                            "missing?"
+                          : text);
 }
 
 /* Reads a file into libconfig's tree. False: there is nothing to look at; all is reported. */

@@ -38,7 +38,7 @@ struct config_provider {
         size_t header_count;
         struct config_limits limits;
         struct config_timeouts timeouts;
-        int64_t echo_delay_ms; /* echo: before the first token */
+        int64_t echo_delay_ms; /* echo: before each token of a stream, and before an answer in one piece */
         int64_t echo_tokens;   /* echo: length of the answer in tokens; 0: as long as the prompt */
         size_t index;
 };
@@ -104,7 +104,7 @@ struct config_model {
         unsigned tasks; /* enum model_task bits */
         const struct config_version *versions;
         size_t version_count;
-        const struct config_version *use; /* the version in force, pins applied */
+        const struct config_version *use; /* the version in force; pins are not applied yet */
         const char *canary_version;
         int64_t canary_percent;
 };

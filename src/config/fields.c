@@ -16,6 +16,28 @@ static const struct setting_field *field_find(const char *name)
         return NULL;
 }
 
+bool read_field_known(const char *name)
+{
+        return field_find(name) != NULL;
+}
+
+/* Spellings that other interfaces have for a field, too far from it for a misspelling. */
+static const char *field_alias(const char *name)
+{
+        static const char *const aliases[][2] = {
+                {"max_completion_tokens", "max_tokens"},
+                {"max_output_tokens", "max_tokens"},
+                {"maxOutputTokens", "max_tokens"},
+                {"stop_sequences", "stop"},
+                {"stopSequences", "stop"},
+        };
+        for (size_t i = 0; i < sizeof aliases / sizeof *aliases; i++) {
+                if (strcmp(aliases[i][0], name) == 0)
+                        return aliases[i][1];
+        }
+        return name;
+}
+
 static void range_good(struct loader *l, const config_setting_t *at, const struct setting_field *f,
                        double value)
 {
@@ -127,7 +149,7 @@ void read_fields(struct loader *l, const config_setting_t *at, const struct conf
                 const struct setting_field *f = field_find(config_setting_name(member));
                 if (!f) {
                         struct nearest nearest;
-                        nearest_init(&nearest, config_setting_name(member));
+                        nearest_init(&nearest, field_alias(config_setting_name(member)));
                         for (size_t k = 0; k < setting_field_count; k++)
                                 nearest_offer(&nearest, setting_fields[k].name);
                         load_error(l, member, "\"%s\" is no field that \"%s\" knows%s",

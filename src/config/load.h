@@ -87,12 +87,15 @@ struct nearest {
 void nearest_init(struct nearest *n, const char *name);
 void nearest_offer(struct nearest *n, const char *candidate);
 const char *nearest_text(struct loader *l, const struct nearest *n);
+/* A setting that the group does not have, with the name that may be meant or the place where it belongs. */
+void load_unknown(struct loader *l, const config_setting_t *at, const struct setting_group *g);
 
 /* Reads a group by its table into base (NULL: only checks it). at NULL: absent, only defaults are written. */
 void read_group(struct loader *l, const config_setting_t *at, const struct setting_group *g, void *base);
 /* `set` and `default` (fields.c). */
 void read_fields(struct loader *l, const config_setting_t *at, const struct config_field **out,
                  size_t *count);
+bool read_field_known(const char *name);
 /* A printable, short form of a setting's type: "a string". */
 const char *read_type(const config_setting_t *at);
 /* A number written either way, when it is whole or a number is wanted. */

@@ -416,16 +416,6 @@ static void fall_back(struct loader *l, const struct setting *s, void *base)
 
 /* ---------------------------------------------------------------- groups */
 
-static void unknown_setting(struct loader *l, const config_setting_t *at, const struct setting_group *g)
-{
-        struct nearest nearest;
-        nearest_init(&nearest, config_setting_name(at));
-        for (size_t i = 0; i < g->count; i++)
-                nearest_offer(&nearest, g->settings[i].name);
-        load_error(l, at, "unknown setting \"%s\"%s", shown(l, config_setting_name(at)),
-                   nearest_text(l, &nearest));
-}
-
 /* Has a setting of a later milestone the value that holds anyway? */
 static bool has_neutral_value(const config_setting_t *at, const struct setting *s)
 {
@@ -464,7 +454,7 @@ void read_group(struct loader *l, const config_setting_t *at, const struct setti
                 const config_setting_t *member = config_setting_get_elem(at, (unsigned)i);
                 const struct setting *s = setting_find(g, config_setting_name(member));
                 if (!s) {
-                        unknown_setting(l, member, g);
+                        load_unknown(l, member, g);
                         continue;
                 }
                 seen |= UINT64_C(1) << (s - g->settings);

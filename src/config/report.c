@@ -125,3 +125,37 @@ const char *nearest_text(struct loader *l, const struct nearest *n)
 {
         return n->best ? arena_printf(l->arena, "; did you mean \"%s\"?", n->best) : "";
 }
+
+/* The member of this group that knows the setting, for what stands one level too high. */
+static const char *owner_of(const struct setting_group *g, const char *name)
+{
+        for (size_t i = 0; i < g->count; i++) {
+                const struct setting *s = &g->settings[i];
+                if (s->type == SETTING_FIELDS ? read_field_known(name)
+                                              : s->group && setting_find(s->group, name) != NULL)
+                        return s->name;
+        }
+        return NULL;
+}
+
+/* "api_key" where "key" is meant. */
+static const char *ending_of(const struct setting_group *g, const char *name)
+{
+        const char *ending = strrchr(name, '_');
+        const struct setting *s = ending ? setting_find(g, ending + 1) : NULL;
+        return s ? s->name : NULL;
+}
+
+void load_unknown(struct loader *l, const config_setting_t *at, const struct setting_group *g)
+{
+        struct nearest nearest;
+        nearest_init(&nearest, config_setting_name(at));
+        for (size_t i = 0; i < g->count; i++)
+                nearest_offer(&nearest, g->settings[i].name);
+        const char *owner = nearest.best ? NULL : owner_of(g, config_setting_name(at));
+        if (!nearest.best && !owner)
+                nearest.best = ending_of(g, config_setting_name(at));
+        load_error(l, at, "unknown setting \"%.60s\"%s", config_setting_name(at),
+                   owner ? arena_printf(l->arena, "; it belongs inside \"%s\"", owner)
+                         : nearest_text(l, &nearest));
+}

@@ -22,6 +22,7 @@ struct walk {
         struct source *to;
         const char *file;
         int line, began; /* `began`: line of the string or comment we are in */
+        int spans;       /* where the first string began that goes beyond its line; 0: none did */
         const char *at, *end;
         enum lexer state;
         char last;      /* the last character that counts */
@@ -57,6 +58,8 @@ static void put(struct walk *w, size_t len)
 static void put_newline(struct walk *w)
 {
         put(w, 1);
+        if (w->state == IN_STRING && !w->spans)
+                w->spans = w->began;
         w->line++;
         map_line(w->to, w->file, w->line);
         if (w->state == IN_LINE_COMMENT)
@@ -257,7 +260,9 @@ static bool read_file(struct source *s, const char *path, unsigned depth)
                 while (w.at < w.end)
                         step(&w);
                 if (w.state == IN_STRING || w.state == IN_COMMENT) {
-                        walk_error(&w, w.began,
+                        /* Where a quote is missing, all behind it are taken the wrong way round. */
+                        bool string = w.state == IN_STRING && w.spans;
+                        walk_error(&w, string ? w.spans : w.began,
                                    w.state == IN_STRING ? "a string that is never closed"
                                                         : "a comment that is never closed");
                         s->broken = true;

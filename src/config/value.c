@@ -268,8 +268,8 @@ const char *value_fetch_host(const char *text)
         if (strchr(text, '/') || strchr(text, ':'))
                 return value_peer(text);
         for (size_t i = 0; i < len; i++) {
-                if (!isalnum((unsigned char)text[i]) && !strchr("-._*", text[i]))
-                        return "is no host";
+                if (!isalnum((unsigned char)text[i]) && !strchr("-._", text[i]))
+                        return "is no host, which is named whole";
         }
         return len >= 1 && len <= 253 ? NULL : "is no host";
 }

@@ -39,11 +39,10 @@ struct answer_context {
         const char *request_id;
         const char *model_asked;        /* without @version */
         const char *version, *provider; /* NULL: not known yet */
-        int64_t created;     /* unix seconds, for dialects that want one when the provider gave none */
-        int64_t latency_ms;  /* plain */
-        bool stream_usage;   /* openai: write the usage chunk */
-        bool anthropic_ping; /* unused elsewhere */
-        bool embed_base64, embed_single, embed_batch;
+        int64_t created;    /* unix seconds, for dialects that want one when the provider gave none */
+        int64_t latency_ms; /* plain */
+        bool stream_usage;  /* openai: write the usage chunk */
+        bool embed_base64, embed_batch;
         const char *id_seed; /* unique text to make ids from where the provider gave none */
 };
 

@@ -92,7 +92,6 @@ static bool split_pairs(struct arena *a, struct str body, struct form_fields *ra
                         struct form_field *field = form_add(a, raw);
                         struct str name = percent_decode(a, at, (size_t)(name_end - at));
                         field->name = name.at;
-                        field->file_name = NULL;
                         if (name.len > FORM_NAME_MAX || memchr(name.at, '\0', name.len))
                                 return form_set_name(a, field, name, NULL, err);
                         if (equal)

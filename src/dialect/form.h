@@ -17,7 +17,6 @@ struct form_field {
         const char *name;
         struct str value; /* UTF-8 for text fields, bytes for files */
         bool is_file;
-        const char *file_name;    /* base name only, cleaned; NULL: none */
         const char *content_type; /* of a part, or NULL */
 };
 

@@ -5,7 +5,7 @@
 #include "dialect/form_internal.h"
 
 /* RFC 2046 allows 70 characters in a boundary. */
-enum { BOUNDARY_MAX = 70, PART_HEADER_MAX = 8192, PART_HEADERS_MAX = 16, FILE_NAME_MAX = 255 };
+enum { BOUNDARY_MAX = 70, PART_HEADER_MAX = 8192, PART_HEADERS_MAX = 16 };
 
 struct part_headers {
         const char *disposition, *content_type, *transfer_encoding;
@@ -82,19 +82,6 @@ static bool read_headers(struct multipart *m, struct part_headers *out)
         }
 }
 
-/* The last step of the path only, whichever way its system writes paths. */
-static const char *base_name(struct arena *a, const char *name)
-{
-        const char *base = name;
-        for (const char *s = name; *s; s++) {
-                if (*s == '/' || *s == '\\')
-                        base = s + 1;
-        }
-        char *clean = arena_strdup(a, base);
-        text_clean(clean, FILE_NAME_MAX);
-        return *clean ? clean : NULL;
-}
-
 static bool plain_encoding(const char *encoding)
 {
         return !encoding || strcasecmp(encoding, "binary") == 0 || strcasecmp(encoding, "8bit") == 0 ||
@@ -113,9 +100,9 @@ static bool add_part(struct multipart *m, const struct part_headers *headers, st
         if (out->count >= FORM_FIELDS_MAX)
                 return fail(m, "too many parts");
         struct form_field *field = form_add(m->arena, out);
-        const char *file = form_header_parameter(m->arena, headers->disposition, "filename");
-        field->is_file = file || form_header_parameter(m->arena, headers->disposition, "filename*");
-        field->file_name = file ? base_name(m->arena, file) : NULL;
+        /* The file's name itself is nobody's business here. */
+        field->is_file = form_header_parameter(m->arena, headers->disposition, "filename") ||
+                         form_header_parameter(m->arena, headers->disposition, "filename*");
         field->content_type = headers->content_type;
         /* Text is copied, so that a NUL stands behind it; files are large, and are only read by length. */
         field->value = field->is_file ? content : arena_str(m->arena, content.at, content.len);

@@ -50,12 +50,10 @@ static void set_cors(struct exchange *x, const char *allow)
         if (!x->config->cors_count)
                 return;
         client_set_header(x->client, "vary", "Origin");
-        if (!guard_origin_listed(x->config, origin, true) || !text_header_safe(origin))
+        if (!guard_origin_listed(x->config, origin) || !text_header_safe(origin))
                 return;
         client_set_header(x->client, "access-control-allow-origin", origin);
-        /* Ambient credentials only for origins that were listed by name. */
-        if (guard_origin_listed(x->config, origin, false))
-                client_set_header(x->client, "access-control-allow-credentials", "true");
+        client_set_header(x->client, "access-control-allow-credentials", "true");
         client_set_header(
                 x->client, "access-control-expose-headers",
                 "x-request-id, request-id, retry-after, x-should-retry, x-tollgate-model, "

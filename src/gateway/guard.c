@@ -20,13 +20,12 @@ void guard_read(struct guard_input *out, const struct client *c, const char *met
         };
 }
 
-bool guard_origin_listed(const struct config *config, const char *origin, bool wildcard)
+bool guard_origin_listed(const struct config *config, const char *origin)
 {
         if (!origin || strcasecmp(origin, "null") == 0)
                 return false;
         for (size_t i = 0; i < config->cors_count; i++) {
-                if (strcasecmp(config->cors[i], origin) == 0 ||
-                    (wildcard && strcmp(config->cors[i], "*") == 0))
+                if (strcasecmp(config->cors[i], origin) == 0)
                         return true;
         }
         return false;
@@ -55,7 +54,7 @@ static bool own_origin(const struct guard_input *in)
 bool guard_is_own_page(const struct guard_input *in, const struct config *config)
 {
         bool navigation = strcmp(in->method, "GET") == 0 && in->mode && strcasecmp(in->mode, "navigate") == 0;
-        if (navigation || guard_origin_listed(config, in->origin, false))
+        if (navigation || guard_origin_listed(config, in->origin))
                 return true;
         if (in->site)
                 return strcasecmp(in->site, "same-origin") == 0 || strcasecmp(in->site, "none") == 0;

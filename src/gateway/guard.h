@@ -18,7 +18,7 @@ struct guard_input {
 void guard_read(struct guard_input *out, const struct client *c, const char *method);
 /* An origin that is listed in `cors` counts as the vhost's own, also where a browser calls it cross-site. */
 bool guard_is_own_page(const struct guard_input *in, const struct config *config);
-/* Listed in `cors` ("null" never is). wildcard: "*" counts too. */
-bool guard_origin_listed(const struct config *config, const char *origin, bool wildcard);
+/* Listed in `cors` ("null" never is; the configuration takes no "*"). */
+bool guard_origin_listed(const struct config *config, const char *origin);
 
 #endif

@@ -81,7 +81,6 @@ bool handle_embed(struct exchange *x, struct err *err)
         if (x->answer.format == ANSWER_SSE || x->answer.format == ANSWER_JSON_ARRAY)
                 x->answer.format = ANSWER_JSON;
         x->answer.embed_base64 = r->base64;
-        x->answer.embed_single = r->single;
         x->answer.embed_batch = x->match.endpoint->batch;
         if (!resolve(x, r->model, TASK_EMBED, route, err))
                 return false;

@@ -81,8 +81,9 @@ void fault_tell(const struct fault_tally *t, struct arena *a, struct err *out)
                 out->retry_after_ms = t->retry_after_ms ? t->retry_after_ms : 1000;
         } else if (all_are(t, ERR_UPSTREAM_CREDENTIALS)) {
                 err_set(out, a, ERR_UPSTREAM_CREDENTIALS, NULL,
-                        "the provider refused the gateway's own credentials; yours are fine, tell the "
-                        "administrator");
+                        "the gateway's own credentials for the provider are missing or were refused; yours "
+                        "are fine, "
+                        "tell the administrator");
         } else if (t->last.status) {
                 err_set(out, a, ERR_UPSTREAM, NULL, "every target failed; the last one answered %d (%s)",
                         t->last.status, fault_row(t->last.kind)->name);

@@ -131,6 +131,13 @@ expect 0 "$tollgate" models -c "$sample" --json
 out '^\{"models":\[\{"name":"assistant","tasks":\["chat","vision"\],"versions":\[\{"name":"1","in_force":true'
 expect 3 "$tollgate" models -c "$work/bad.conf"
 err 'unknown setting "wrokers"'
+cat >"$work/vectors.conf" <<'END'
+providers = ( { name = "far"; dialect = "gemini"; base = "https://far.example"; } );
+models = ( { name = "search"; tasks = ["embed"];
+             versions = ( { name = "1"; targets = ( { provider = "far"; model = "gemini-embedding-001"; } ); } ); } );
+END
+expect 0 env TOLLGATE_DATADIR="$source/conf" "$tollgate" models -c "$work/vectors.conf"
+out 'far/gemini-embedding-001 \(gemini\), window 2048$'
 
 # ---- ask
 expect 0 "$tollgate" ask -c "$sample" good day

@@ -264,6 +264,25 @@ for (const kind of kinds) {
                                 { ...login('alice', 'wonder'), 'sec-fetch-site': 'same-origin' });
                         assert.equal(own.status, 200, own.text);
                 });
+                it('writes no password into a log, right or wrong', async () => {
+                        const sent = [login('alice', 'wonder'), login('alice', 'wrong-Pw-71'), login('mallory', 'mischief'), login('nobody', 'guess-Pw-72')];
+                        for (const headers of sent) {
+                                await models(headers);
+                                await postJson(`${url}/v1/chat/completions`, { ...chat, model: 'forstaff' }, headers);
+                                await request(`${url}/nothing`, { headers });
+                        }
+                        await server.stop();
+                        const logs = server.errorLog() + server.accessLog();
+                        /* The lines of these requests are there, so that the search below means something. */
+                        assert.match(logs, /tollgate info \S+ GET \/nothing 404 /);
+                        assert.match(logs, /account=staff user:alice/);
+                        for (const { authorization } of sent) {
+                                const coded = authorization.split(' ')[1];
+                                const password = Buffer.from(coded, 'base64').toString().split(':')[1];
+                                for (const secret of [coded, password, Buffer.from(password).toString('base64')])
+                                        assert.ok(!logs.includes(secret), `${secret} stands in the log`);
+                        }
+                });
         });
 
         describe(`${kind}, with a broken configuration`, { skip: skipReason(kind) }, () => {

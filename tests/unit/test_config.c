@@ -74,6 +74,12 @@ static const struct {
         {"cors = [\n  \"https://a\",\n];\nwrokers = 3;\n",
          {{3, false, "comma"}, {4, false, "unknown setting \"wrokers\"; did you mean \"workers\"?"}}},
         {"cors = [ \"https://a ];\n", {{1, false, "never closed"}}},
+        {"anonymous = \"public;\ncurrency = \"EUR\";\n", {{1, false, "never closed"}}},
+        {"workers = 8\nlevel = \"warn\";\n",
+         {{2, false, "unknown setting \"level\"; it belongs inside \"log\""}}},
+        {"providers = ( { name = \"e\"; dialect = \"echo\"; api_key = \"x\"; } );\n",
+         {{1, false, "unknown setting \"api_key\"; did you mean \"key\"?"}}},
+        {"fetch = { allow = [ \"*.example\" ]; };\n", {{1, false, "is no host"}}},
         {"\n/* abc\n\n", {{2, false, "never closed"}}},
         {"workers = 99999999999999999999;\n", {{1, false, "too large"}, {1, false, "workers: must"}}},
         {"currency = \"\xff\";\n", {{1, false, "UTF-8"}}},
@@ -189,6 +195,10 @@ static const struct {
           {4, false, "\"max_token\" is no field"},
           {4, false, "top_p: expected a number, found a string"},
           {4, false, "reasoning_effort: expected one of"}}},
+        {P "models = ( { name = \"a\"; versions = ( { name = \"1\"; " T "top_p = 0.5;\n"
+           "set = { max_completion_tokens = 5; }; } ); } );\n",
+         {{2, false, "unknown setting \"top_p\"; it belongs inside \"set\""},
+          {3, false, "did you mean \"max_tokens\"?"}}},
         {M "pins = ( { model = \"a\"; use = \"9\"; at = \"yesterday\"; } );\n",
          {{3, true, "pins is not in force yet"}, {3, false, "is no time"}, {3, false, "no version \"9\""}}},
         {P "models = ( { name = \"a\"; versions = ( { name = \"1\"; " T "} );\n"
@@ -197,6 +207,8 @@ static const struct {
           {3, false, "percent: must be at most 100"},
           {3, false, "no version \"3\""}}},
         /* accounts */
+        {M "accounts = ( { name = \"x\"; models = \"a\"; } );\n",
+         {{3, false, "models: expected an array of strings"}}},
         {M "accounts = ( { name = \"x\"; models = [ \"b\" ]; allow = [ \"all\" ]; per = \"day\"; } );\n",
          {{3, false, "allow: expected \"files\""},
           {3, true, "per is not in force"},
