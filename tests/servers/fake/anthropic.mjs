@@ -35,6 +35,9 @@ export const modelRules = (model) => {
 
 /* ---------------------------------------------------------------- requests */
 
+/* Preserved thinking: what a client may ask where a thought no longer stands behind the same words. */
+const binding = { block_binding: object({ 'prefix_mismatch_behavior!': literal('error', 'drop_block') }) };
+const bindingBeta = 'thinking-binding-controls-2026-08-01';
 const cache = { cache_control: nullable(object({ 'type!': literal('ephemeral'), ttl: literal('5m', '1h') })) };
 const mediaTypes = ['image/jpeg', 'image/png', 'image/gif', 'image/webp'];
 const image = object({
@@ -103,7 +106,7 @@ const fields = (version) => ({
                 tool: object({ 'type!': any, 'name!': toolName, disable_parallel_tool_use: boolean }), none: object({ 'type!': any }),
         }),
         thinking: tagged('type', {
-                enabled: object({ 'type!': any, 'budget_tokens!': integer({ min: 1024 }), ...display }), adaptive: object({ 'type!': any, ...display }),
+                enabled: object({ 'type!': any, 'budget_tokens!': integer({ min: 1024 }), ...display }), adaptive: object({ 'type!': any, ...display, ...binding }),
                 disabled: object({ 'type!': any }), between_tools: object({ 'type!': any }),
         }),
         output_config: object({
@@ -177,7 +180,7 @@ const checkThoughts = (body, context, out) => {
         });
 };
 
-const checkModel = (body, out) => {
+const checkModel = (body, context, out) => {
         const rules = modelRules(String(body.model));
         if (!rules)
                 return;
@@ -188,6 +191,8 @@ const checkModel = (body, out) => {
                                 fail(out, f, `\`${f}\` is not supported for this model`);
         if (body.thinking && !rules.thinking.includes(body.thinking.type))
                 fail(out, 'thinking.type', `"thinking.type.${body.thinking.type}" is not supported for this model.`);
+        if (body.thinking?.block_binding && context.headers['anthropic-beta'] !== bindingBeta)
+                fail(out, 'thinking.block_binding', 'Extra inputs are not permitted');
         if (rules.offNeedsLowEffort && body.thinking?.type === 'disabled' && ['xhigh', 'max'].includes(body.output_config?.effort))
                 fail(out, 'thinking.type', 'thinking cannot be disabled at this effort');
         if (forced && !rules.forced)
@@ -247,7 +252,7 @@ const check = (route, body, context, out) => {
                 return;
         checkTools(body.messages, out);
         checkThoughts(body, context, out);
-        checkModel(body, out);
+        checkModel(body, context, out);
         checkRest(body, out);
         if (version === '2026-10-21')
                 body.messages.forEach((m, i) => m.role === 'user' && only(m, 'text').forEach((b) => b.citations?.length
@@ -350,6 +355,8 @@ export const anthropic = {
         key: (headers) => headers['x-api-key'] ?? /^Bearer (.+)$/.exec(headers.authorization ?? '')?.[1],
         authHeaders: ['x-api-key', 'authorization'],
         headers: ['anthropic-version'],
+        /* The one beta that Tollgate asks for by itself; a caller's never gets here. */
+        ownHeader: (name, value, record) => name === 'anthropic-beta' && value === bindingBeta && String(record.raw).includes('"block_binding"'),
         query: [],
         route: (path) => (path === '/v1/messages' ? { kind: 'chat' } : undefined),
         model: (route, body) => body?.model,

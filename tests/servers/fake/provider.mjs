@@ -143,7 +143,7 @@ export const startFake = async ({ lax = false, host = '127.0.0.1', port = 0 } = 
         const checkHeaders = (record, provider, out) => {
                 const allowed = [...commonHeaders, ...provider.headers, ...provider.authHeaders, ...(fake.allowHeaders ?? [])];
                 for (const name of Object.keys(record.headers))
-                        if (!lax && !allowed.includes(name))
+                        if (!lax && !allowed.includes(name) && !provider.ownHeader?.(name, record.headers[name], record))
                                 out.push({ path: `header ${name}`, message: 'must not reach a provider' });
                 if (record.headers['content-type']?.split(';')[0] !== 'application/json')
                         out.push({ path: 'header content-type', message: `'${record.headers['content-type']}' is not application/json` });
