@@ -46,7 +46,7 @@ take_tap() { # FILE PREFIX
                 }
                 keep && /^[ #]/ { print }' "$1"
         tests=$((tests + $(grep -cE '^(not )?ok' "$1")))
-        failures=$((failures + $(grep -E '^not ok' "$1" | grep -cvE '# (SKIP|TODO)')))
+        failures=$((failures + $(grep -c '^not ok' "$1")))
         return 0
 }
 done_trying() {
