@@ -79,6 +79,7 @@ enum attempt_result deliver_answer(struct attempt *at, const char *served_model,
                                    const struct chat_usage *usage, struct str raw, const struct buf *encoded)
 {
         struct relay_run *run = at->run;
+        served_model = scrub_text(run->call->arena, run->call->env->config, served_model);
         run->record->usage = *usage;
         run->record->served_model = served_model;
         if (!raw.at && encoded->failed) {

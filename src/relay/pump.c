@@ -53,7 +53,7 @@ static void take_event(struct pump *p, const struct chat_event *e)
 {
         struct relay_record *record = run_of(p)->record;
         if (e->model && !p->model)
-                p->model = arena_strdup(run_of(p)->call->arena, e->model);
+                p->model = scrub_text(run_of(p)->call->arena, run_of(p)->call->env->config, e->model);
         if ((e->type == EVENT_START || e->type == EVENT_USAGE) && e->usage.known)
                 record->usage = e->usage;
         if (e->type == EVENT_ERROR) {

@@ -268,6 +268,27 @@ static void whole_bytes_pass(void **state)
         }
 }
 
+/* The body is the provider's own; the header and the log line are ours. */
+static void no_secret_in_a_served_model(void **state)
+{
+        (void)state;
+        for (int stream = 0; stream < 2; stream++) {
+                struct world w;
+                world_start(&w);
+                world_target(&w, "openai", stream ? "stream" : "whole");
+                w.providers[0].key = "served";
+                world_chat(&w, "openai",
+                           stream ? "{\"model\":\"asked\",\"stream\":true,\"messages\":[{\"role\":\"user\","
+                                    "\"content\":\"Hi\"}]}"
+                                  : openai_whole,
+                           stream);
+                assert_true(w.record.whole);
+                assert_string_equal(world_header(&w, "x-tollgate-served-model"), "[removed]");
+                assert_string_equal(w.record.served_model, "[removed]");
+                world_end(&w);
+        }
+}
+
 /* ---- streams in every dialect ---- */
 
 static void every_dialect_gets_the_stream(void **state)
@@ -728,6 +749,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(raw_bytes_pass),
                 cmocka_unit_test(whole_bytes_pass),
+                cmocka_unit_test(no_secret_in_a_served_model),
                 cmocka_unit_test(every_dialect_gets_the_stream),
                 cmocka_unit_test(waits_with_keepalives_and_goes_on),
                 cmocka_unit_test(what_fails_late_is_an_error_event),
