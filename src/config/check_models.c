@@ -79,9 +79,10 @@ static void check_version(struct loader *l, const config_setting_t *at, const st
                                    "not mix",
                                    v->targets[i].model, v->targets[0].model);
         }
-        if (v->after_sunset)
-                need_version(l, member(at, "after_sunset"), "after_sunset", m, v->after_sunset);
-        if (v->after_sunset && v->name && strcmp(v->after_sunset, v->name) == 0)
+        const char *after = string(member(at, "after_sunset"));
+        if (after)
+                v->after_sunset = need_version(l, member(at, "after_sunset"), "after_sunset", m, after);
+        if (v->after_sunset == v)
                 load_error(l, member(at, "after_sunset"), "after_sunset: \"%s\" is this version itself",
                            v->name);
         if (v->deprecated && v->sunset && strcmp(v->deprecated, v->sunset) > 0)
@@ -121,8 +122,9 @@ static void check_model(struct loader *l, const config_setting_t *at, struct con
         if (!m->tasks && member(at, "tasks") && config_setting_length(member(at, "tasks")) == 0)
                 load_error(l, member(at, "tasks"), "tasks: the model \"%s\" has none", m->name);
         check_use(l, at, m);
-        if (m->canary_version)
-                need_version(l, member(member(at, "canary"), "version"), "canary", m, m->canary_version);
+        const config_setting_t *canary = member(member(at, "canary"), "version");
+        if (string(canary))
+                m->canary = need_version(l, canary, "canary", m, string(canary));
 }
 
 /* Pins are not in force yet; that they point somewhere is checked all the same. */

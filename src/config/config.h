@@ -11,12 +11,14 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "base/log.h"
+#include "base/zone.h"
 #include "config/model_caps.h"
 
 struct config_limits { /* 0: no limit */
         int64_t rpm, tpm, rpd, tpd, concurrent;
         int64_t queue_ms, queue_length;
         const char *zone;
+        const struct zone *days; /* of `zone`; NULL: UTC */
 };
 
 struct config_timeouts {
@@ -55,6 +57,7 @@ struct config_target {
         const struct config_provider *provider;
         const char *model; /* upstream id */
         int64_t weight;
+        struct config_limits limits;
         bool capabilities_given;
         unsigned capabilities; /* enum config_capability bits, when given: replaces what the catalogue says */
 };
@@ -79,6 +82,31 @@ struct config_field {
         size_t string_count;
 };
 
+struct config_retry {
+        int64_t attempts; /* at one target, the first included */
+        int64_t backoff_ms, max_backoff_ms;
+};
+
+struct config_breaker {
+        double share;
+        int64_t minimum, window_ms, cooldown_ms;
+};
+
+enum config_rescue { RESCUE_ERROR, RESCUE_HOLD, RESCUE_MATCH, RESCUE_CONTINUE };
+enum config_strategy {
+        STRATEGY_FAILOVER,
+        STRATEGY_WEIGHTED,
+        STRATEGY_ROUND_ROBIN,
+        STRATEGY_LATENCY,
+        STRATEGY_COST
+};
+
+/* When a second target is asked besides. */
+struct config_hedge {
+        double percentile; /* 0.95: later than this share of a target's answers; 0: not by percentile */
+        int64_t after_ms;  /* 0: not by time. Both 0: off */
+};
+
 struct config_version {
         const char *name;
         const struct config_target *targets;
@@ -86,17 +114,15 @@ struct config_version {
         const struct config_field *set, *fill; /* `fill` is the setting `default` */
         size_t set_count, fill_count;
         int64_t total_ms;
-        const char *strategy, *rescue, *hedge;
+        enum config_strategy strategy;
+        enum config_rescue rescue;
+        struct config_hedge hedge;
         bool reroute_refusals;
-        struct {
-                int64_t attempts;
-                int64_t backoff_ms, max_backoff_ms;
-        } retry;
-        struct {
-                double share;
-                int64_t minimum, window_ms, cooldown_ms;
-        } breaker;
-        const char *deprecated, *sunset, *after_sunset; /* dates as written, or NULL */
+        struct config_retry retry;
+        struct config_breaker breaker;
+        const char *deprecated, *sunset;           /* dates as written, or NULL */
+        int64_t deprecated_unix, sunset_unix;      /* the first second of that day in UTC; 0: none */
+        const struct config_version *after_sunset; /* or NULL */
 };
 
 struct config_model {
@@ -104,9 +130,21 @@ struct config_model {
         unsigned tasks; /* enum model_task bits */
         const struct config_version *versions;
         size_t version_count;
-        const struct config_version *use; /* the version in force; pins are not applied yet */
-        const char *canary_version;
+        const struct config_version *use;    /* the version in force: a pin's, else the setting's */
+        const struct config_pin *pin;        /* that put it in force, or NULL */
+        const struct config_version *canary; /* or NULL */
         int64_t canary_percent;
+};
+
+/* Written by `tollgate pin`, newest last; the last one of a model is in force. */
+struct config_pin {
+        const char *model, *use, *by, *at, *why; /* but for the first two: NULL where not said */
+};
+
+/* For the strategy "cost": per million tokens, in millionths of the currency. -1: not said */
+struct config_price {
+        const char *pattern; /* matched as a row of the catalogue is */
+        int64_t input_micro, cached_micro, output_micro;
 };
 
 struct config_key {
@@ -190,6 +228,10 @@ struct config {
         size_t catalogue_count;
         const struct config_guard *guards;
         size_t guard_count;
+        const struct config_pin *pins;
+        size_t pin_count;
+        const struct config_price *prices;
+        size_t price_count;
         double retry_share;
         int64_t keep_days;
 };

@@ -14,7 +14,19 @@ static const struct setting_word capabilities[] = {
         {"audio", CAPABILITY_AUDIO},   {"prefill", CAPABILITY_PREFILL}, {0},
 };
 static const struct setting_word strategies[] = {
-        {"failover", 0}, {"weighted", 0}, {"round-robin", 0}, {"latency", 0}, {"cost", 0}, {0},
+        {"failover", STRATEGY_FAILOVER},
+        {"weighted", STRATEGY_WEIGHTED},
+        {"round-robin", STRATEGY_ROUND_ROBIN},
+        {"latency", STRATEGY_LATENCY},
+        {"cost", STRATEGY_COST},
+        {0},
+};
+static const struct setting_word rescues[] = {
+        {"error", RESCUE_ERROR},
+        {"hold", RESCUE_HOLD},
+        {"match", RESCUE_MATCH},
+        {"continue", RESCUE_CONTINUE},
+        {0},
 };
 static const struct setting provider_limits_rows[] = {LIMITS_ROWS};
 static GROUP(provider_limits_group, "limits", provider_limits_rows, 0);
@@ -177,7 +189,7 @@ static const struct setting version_rows[] = {
          .check = value_name,
          KEPT(config_version, name)},
         {.name = "strategy",
-         .type = SETTING_CHOICE,
+         .type = SETTING_WORD,
          .milestone = 2,
          .only = "failover",
          .words = strategies,
@@ -202,7 +214,8 @@ static const struct setting version_rows[] = {
         {.name = "retry", .type = SETTING_GROUP, .milestone = 2, .group = &retry_group, SAME},
         {.name = "breaker", .type = SETTING_GROUP, .milestone = 2, .group = &breaker_group, SAME},
         {.name = "rescue",
-         .type = SETTING_STRING,
+         .type = SETTING_WORD,
+         .words = rescues,
          .milestone = 2,
          .only = "error",
          .fallback = "error",
@@ -211,8 +224,7 @@ static const struct setting version_rows[] = {
          .type = SETTING_STRING,
          .milestone = 2,
          .only = "off",
-         .fallback = "off",
-         KEPT(config_version, hedge)},
+         .fallback = "off"}, /* read by check_models.c */
         {.name = "reroute_refusals",
          .type = SETTING_BOOL,
          .milestone = 2,
@@ -221,7 +233,7 @@ static const struct setting version_rows[] = {
          KEPT(config_version, reroute_refusals)},
         {.name = "deprecated", .type = SETTING_DATE, .milestone = 2, KEPT(config_version, deprecated)},
         {.name = "sunset", .type = SETTING_DATE, .milestone = 2, KEPT(config_version, sunset)},
-        {.name = "after_sunset", .type = SETTING_STRING, .milestone = 2, KEPT(config_version, after_sunset)},
+        {.name = "after_sunset", .type = SETTING_STRING, .milestone = 2}, /* resolved by check_models.c */
 };
 static GROUP(versions_group, "versions", version_rows, sizeof(struct config_version));
 
@@ -229,8 +241,7 @@ static const struct setting canary_rows[] = {
         {.name = "version",
          .type = SETTING_STRING,
          .milestone = 2,
-         .required = true,
-         KEPT(config_model, canary_version)},
+         .required = true}, /* resolved by check_models.c */
         {.name = "percent",
          .type = SETTING_INT,
          .milestone = 2,

@@ -38,7 +38,7 @@ static bool resolve_direct(const struct config *c, const struct config_account *
                 .targets = &out->direct_target,
                 .target_count = 1,
                 .total_ms = 600000,
-                .strategy = "failover",
+                .strategy = STRATEGY_FAILOVER,
         };
         out->model_name = arena_strdup(a, name);
         out->version = &out->direct_version;
