@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "base/log.h"
+#include "relay/relay.h"
 #include "relay/admission.h"
 
 enum { MINUTES = 20, EVERY_MS = 100 }; /* ten requests a second */
