@@ -10,7 +10,7 @@
 #include "policy/price.h"
 
 /* Those who wait for the same cool-down do not all come back in the same moment. */
-enum { COOLED_SPREAD_MS = 250 };
+enum { COOLED_SPREAD_MS = 250, BYTES_A_TOKEN = 4 };
 
 struct candidate {
         const struct config_target *target;
@@ -231,7 +231,7 @@ static void reckon_usage(struct walk *w, bool answered)
                 return;
         u->known = u->estimated = true;
         u->input = at->estimate.input;
-        u->output = at->streamed_bytes > 0 ? estimate_text(NULL, (size_t)at->streamed_bytes)
+        u->output = at->streamed_bytes > 0 ? at->streamed_bytes / BYTES_A_TOKEN + 1
                                            : at->permit.tokens - at->estimate.input;
         if (u->output < 0)
                 u->output = 0;
