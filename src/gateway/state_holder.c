@@ -89,8 +89,11 @@ static void note_failure(struct state_holder *h, const struct config *c, const c
         if (!other && now < h->tell_ms)
                 return;
         h->tell_ms = now + TELL_AGAIN_MS;
+        /* A CGI process lives for one request: it would tell the same at every one. */
         if (is_limited(c))
                 log_error("%s; limits can't be kept without it, so no model is asked", why);
+        else if (getenv("GATEWAY_INTERFACE"))
+                log_debug("%s; each process keeps its own", why);
         else
                 log_warn("%s; each process keeps its own", why);
 }
