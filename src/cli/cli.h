@@ -25,7 +25,7 @@ struct cli_command {
                              char **argv);
 };
 
-extern const struct cli_command cli_ask, cli_check, cli_key, cli_models;
+extern const struct cli_command cli_ask, cli_check, cli_key, cli_models, cli_pin;
 
 /*
  * Options of a command: "-m VALUE", "--name VALUE", "--name=VALUE", "--flag", in any order between the

@@ -187,15 +187,16 @@ void admission_target(const struct relay_env *env, struct arena *a, const struct
 
 /* ---- afterwards ---- */
 
-static struct limit_told told_of(const struct upstream_count *c, int64_t now_ms)
+/* Without a limit or a time it tells nothing that could be reckoned with. */
+static struct limit_told told_of(const struct quota_word *w, int64_t now_ms)
 {
         struct limit_told told = {0};
-        if (!c->known || c->reset_ms < 0)
+        if (!w->known || w->reset_ms < 0 || w->remaining < 0)
                 return told;
-        told.limit = c->limit > c->remaining ? c->limit : c->remaining > 0 ? c->remaining : 1;
-        told.remaining = c->remaining;
+        told.limit = w->limit > 0 ? w->limit : w->remaining > 0 ? w->remaining : 1;
+        told.remaining = w->remaining;
         told.at_ms = now_ms;
-        told.full_ms = now_ms + c->reset_ms;
+        told.full_ms = now_ms + w->reset_ms;
         return told;
 }
 

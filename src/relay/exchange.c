@@ -138,6 +138,7 @@ bool exchange_run(struct exchange *x)
         at->sent = true;
         enum fault_kind late = drive(x, lane, t);
         x->status = transfer_status(t);
+        at->quota = *transfer_quota(t);
         x->content_type = arena_strdup(call->arena, transfer_content_type(t));
         if (transfer_request_id(t))
                 at->run->record->upstream_request_id =

@@ -103,6 +103,8 @@ $models
 accounts = (
 $accounts
 );
+state     = "$run/state/state";
+@include "pins.conf"
 END
 cat >"$run/tollgate-local.conf" <<END
 var.tollgate_fcgi   := "$prefix/libexec/tollgate/tollgate.fcgi"
@@ -121,7 +123,7 @@ END
 server.username  = "$user"
 server.groupname = "$user"
 END
-mkdir "$run/htdocs"
+mkdir "$run/htdocs" "$run/state"
 cat >"$run/htdocs/form.html" <<'END'
 <!doctype html>
 <meta charset="utf-8">
