@@ -246,7 +246,8 @@ struct world {
         struct config_version version;
         struct route route;
         struct meter memory;
-        struct state *state; /* NULL: none */
+        struct state *state;        /* NULL: none */
+        _Atomic int64_t skipped_ms; /* how far its clock is ahead of the machine's */
         struct relay_waiting waiting;
         const struct config_account *account;
         const char *caller;
@@ -315,12 +316,18 @@ static void world_target(struct world *w, const char *dialect, const char *model
         w->targets[w->version.target_count++] = (struct config_target){.provider = p, .model = model};
 }
 
+static int64_t world_now_ms(void *context)
+{
+        struct world *w = context;
+        return clock_now_ms() + w->skipped_ms;
+}
+
 /* A state of this world alone. */
 static void world_state(struct world *w)
 {
         char why[512] = "";
         enum state_problem problem;
-        w->state = state_open(&(struct state_options){.path = NULL}, &problem, why);
+        w->state = state_open(&(struct state_options){.now_ms = world_now_ms, .context = w}, &problem, why);
         assert_non_null(w->state);
 }
 

@@ -40,7 +40,8 @@ static bool is_up(int64_t ms)
 }
 
 struct figures {
-        int asked, answered;           /* requests */
+        int asked, answered; /* requests */
+        int probes;
         int calls, calls_while_down;   /* to the flapping target */
         int returns;                   /* times that it came back */
         int64_t return_ms, slowest_ms; /* from its coming back to its first answer */
@@ -95,6 +96,7 @@ static bool request(struct flap *f, int64_t began)
                         admission_target(&f->env, f->arena, &ask, &permit, &answer);
                         if (!answer.go)
                                 break;
+                        f->seen.probes += permit.target.probe;
                         bool ok = answers(f, ask.target, began);
                         const struct fault_moment moment = {
                                 .tries = tries, .time_left_ms = 60000, .chance = chance()};
@@ -150,11 +152,23 @@ static struct figures flap(size_t targets)
 static void report(const char *name, const struct figures *n)
 {
         print_message(
-                "# %s: %d requests, %.1f %% answered; %d calls to what flaps, %d of them while it was down; "
-                "back in use after %.1f s on average, %.1f s at most (%d times)\n",
-                name, n->asked, 100.0 * n->answered / n->asked, n->calls, n->calls_while_down,
+                "# %s: %d requests, %.1f %% answered; %d calls to what flaps, %d of them while it was "
+                "down, %d of them probes; back in use after %.1f s on average, %.1f s at most (%d times)\n",
+                name, n->asked, 100.0 * n->answered / n->asked, n->calls, n->calls_while_down, n->probes,
                 n->returns ? (double)n->return_ms / n->returns / 1000 : 0, (double)n->slowest_ms / 1000,
                 n->returns);
+}
+
+/* It was up for 840 s of 1200 and down for 360 s. Half of 30 s of calls must fail before the circuit opens;
+ * then there is a probe after 15 s, 30 s, 60 s, …: what is lost is the cool-down that had begun when it came
+ * back. */
+static void expect_sparing(const struct figures *n)
+{
+        assert_int_equal(n->asked, MINUTES * 60 * 10);
+        assert_in_range(n->calls_while_down, 100, 3600 / 3);
+        assert_in_range(n->probes, 5, 25);
+        assert_in_range(n->returns, 5, 7);
+        assert_in_range(n->slowest_ms, 0, 60000);
 }
 
 static void alone(void **state)
@@ -162,14 +176,8 @@ static void alone(void **state)
         (void)state;
         struct figures n = flap(1);
         report("alone", &n);
-        /* It was up for 850 s of 1200. What is lost besides is the cool-downs after it came back. */
-        assert_in_range(n.answered * 1000 / n.asked, 600, 710);
-        assert_int_equal(n.asked, MINUTES * 60 * 10);
-        /* 350 s down at ten requests a second, and at most so many calls: the openings and a probe now and
-         * then. */
-        assert_in_range(n.calls_while_down, 20, 200);
-        assert_in_range(n.returns, 4, 7);
-        assert_in_range(n.slowest_ms, 0, 120000);
+        assert_in_range(n.answered * 1000 / n.asked, 600, 700);
+        expect_sparing(&n);
 }
 
 static void with_another(void **state)
@@ -178,10 +186,9 @@ static void with_another(void **state)
         struct figures n = flap(2);
         report("with another target", &n);
         assert_int_equal(n.answered, n.asked);
-        assert_in_range(n.calls_while_down, 20, 200);
-        /* It is used again, and not for good left to the other. */
-        assert_in_range(n.calls, n.asked * 55 / 100, n.asked * 72 / 100);
-        assert_in_range(n.slowest_ms, 0, 120000);
+        expect_sparing(&n);
+        /* It is used again, and not left to the other for good. */
+        assert_in_range(n.calls, n.asked * 55 / 100, n.asked * 80 / 100);
 }
 
 int main(void)

@@ -21,7 +21,7 @@ static const struct config_version three_tries = {
 static void every_fault_has_its_row(void **state)
 {
         (void)state;
-        enum { A = FAULT_AGAIN, N = FAULT_NEXT, G = FAULT_GIVE_UP };
+        static const enum fault_action A = FAULT_AGAIN, N = FAULT_NEXT, G = FAULT_GIVE_UP;
         static const struct {
                 enum fault_kind kind;
                 int status, retry_after_ms;

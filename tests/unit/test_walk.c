@@ -73,10 +73,13 @@ static const char body[] = "{\"model\":\"asked\",\"messages\":[{\"role\":\"user\
                           "{\"model\":\"asked\",\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":"
                           "\"Hi\"}]}";
 
+static const struct config_model model = {.name = "asked"};
+
 static void start(struct world *w)
 {
         world_start(w);
         world_state(w);
+        w->route.model = &model;
         w->config.retry_share = 0.2;
         w->version.retry = (struct config_retry){.attempts = 2, .backoff_ms = 50, .max_backoff_ms = 100};
         w->version.breaker =
@@ -202,11 +205,9 @@ static void bad_credentials_take_it_out_of_service(void **state)
         /* Asked for directly, by whoever may: no mark. */
         start(&w);
         world_target(&w, "openai", "barred");
-        static const struct config_model model = {.name = "asked"};
         w.route.model = NULL;
         assert_int_equal(ask(&w), 1);
         assert_int_equal(ask(&w), 1);
-        w.route.model = &model;
         world_end(&w);
 }
 
@@ -385,6 +386,7 @@ static void who_leaves_gives_the_turn_back(void **state)
         world_target(&w, "openai", "large");
         assert_int_equal(ask(&w), 1);
         world_again(&w);
+        w.skipped_ms += 10000;
         w.no_answer = true;
         pthread_create(&thread, NULL, hang_up, &w);
         world_chat(&w, "openai", body, false);
