@@ -30,6 +30,9 @@ struct fit {
         struct fit_change changes[FIT_CHANGES_MAX];
         size_t change_count;
         const char *max_tokens_field; /* openai: the name that the model wants, or NULL */
+        /* It holds what is guarded, since its account may use it (files, betas, hosted tools): a 4xx may be
+         * its own doing, whatever it says, and takes no target out of service (SECURITY item 8). */
+        bool reaches_account;
         bool patchable; /* the client's own bytes can be used: fit_patch_edits() says with which edits */
 };
 

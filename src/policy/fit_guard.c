@@ -75,18 +75,34 @@ static const char *find_file(const struct chat_block *blocks)
         return NULL;
 }
 
+static const char *find_any_file(const struct chat_request *r)
+{
+        const char *path = NULL;
+        for (const struct chat_message *m = r->messages; m && !path; m = m->next)
+                path = find_file(m->blocks);
+        return path;
+}
+
 /* Content can't be left out: a file that may not be used is always refused. */
 static bool guard_files(struct fitting *f, const struct config_guard *g)
 {
-        for (const struct chat_message *m = f->request->messages; m; m = m->next) {
-                const char *path = find_file(m->blocks);
-                if (path)
-                        return refuse(f, g, path);
-        }
-        return true;
+        const char *path = find_any_file(f->request);
+        return path ? refuse(f, g, path) : true;
+}
+
+static bool is_of_files(const struct config_guard *g)
+{
+        return strcmp(g->field, "file_id") == 0 || strcmp(g->field, "fileData") == 0;
 }
 
 /* ---- tools that run at the provider ---- */
+
+/* The glob of a guard on tools; NULL: it is on something else. */
+static const char *tool_glob(const struct config_guard *g)
+{
+        static const char tool[] = "tool:";
+        return strncmp(g->field, tool, sizeof tool - 1) == 0 ? g->field + sizeof tool - 1 : NULL;
+}
 
 static bool tool_matches(const struct chat_tool *t, const char *glob)
 {
@@ -121,9 +137,9 @@ static bool guard_tools(struct fitting *f, const struct config_guard *g, const c
 
 /* ---- members and headers ---- */
 
-static enum chat_field field_of(const struct fitting *f, const char *name)
+static enum chat_field field_of(enum dialect_id from, const char *name)
 {
-        const struct dialect *d = dialect_by_id(f->from);
+        const struct dialect *d = dialect_by_id(from);
         for (int field = 0; d && field < CHAT_FIELDS; field++) {
                 for (int i = 0; i < 4 && d->fields[field].names[i]; i++) {
                         if (strcmp(d->fields[field].names[i], name) == 0)
@@ -168,7 +184,7 @@ static bool guard_member(struct fitting *f, const struct config_guard *g)
         bool found = false;
         if (!guard_extra(f, g, &found) || found)
                 return f->fit->fits;
-        enum chat_field field = field_of(f, g->field);
+        enum chat_field field = field_of(f->from, g->field);
         if (field == CHAT_FIELDS || !fit_has_field(f->request, field))
                 return true;
         if (g->refuse)
@@ -180,24 +196,46 @@ static bool guard_member(struct fitting *f, const struct config_guard *g)
 
 static bool guard_one(struct fitting *f, const struct config_guard *g)
 {
-        static const char tool[] = "tool:";
-        if (strncmp(g->field, tool, sizeof tool - 1) == 0)
-                return guard_tools(f, g, g->field + sizeof tool - 1);
-        if (strcmp(g->field, "file_id") == 0 || strcmp(g->field, "fileData") == 0)
-                return guard_files(f, g);
-        return guard_member(f, g);
+        if (tool_glob(g))
+                return guard_tools(f, g, tool_glob(g));
+        return is_of_files(g) ? guard_files(f, g) : guard_member(f, g);
+}
+
+static bool concerns(const struct config_guard *g, enum dialect_id from)
+{
+        /* The plain dialect takes openai's messages. */
+        const char *client = from == DIALECT_PLAIN ? "openai" : NULL;
+        const struct dialect *d = dialect_by_id(from);
+        return (d && strcmp(g->dialect, d->name) == 0) || (client && strcmp(g->dialect, client) == 0);
+}
+
+/* ---- what is let through ---- */
+
+static bool carries(const struct chat_request *r, const struct config_guard *g)
+{
+        if (is_of_files(g))
+                return find_any_file(r);
+        for (const struct chat_tool *t = tool_glob(g) ? r->tools : NULL; t; t = t->next) {
+                if (tool_matches(t, tool_glob(g)))
+                        return true;
+        }
+        for (const struct chat_extra *e = r->extras; e; e = e->next) {
+                if (strcasecmp(e->name, g->field) == 0)
+                        return true;
+        }
+        enum chat_field field = field_of(r->from, g->field);
+        return field != CHAT_FIELDS && fit_has_field(r, field);
 }
 
 bool fit_guards(struct fitting *f)
 {
-        /* The plain dialect takes openai's messages. */
-        const char *client = f->from == DIALECT_PLAIN ? "openai" : NULL;
-        const struct dialect *d = dialect_by_id(f->from);
         for (size_t i = 0; i < f->config->guard_count; i++) {
                 const struct config_guard *g = &f->config->guards[i];
-                bool concerns = (d && strcmp(g->dialect, d->name) == 0) ||
-                                (client && strcmp(g->dialect, client) == 0);
-                if (concerns && !allowed(f, g->needs) && !guard_one(f, g))
+                if (!concerns(g, f->from))
+                        continue;
+                if (allowed(f, g->needs))
+                        f->fit->reaches_account |= carries(f->request, g);
+                else if (!guard_one(f, g))
                         return false;
         }
         return true;
