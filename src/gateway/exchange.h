@@ -31,6 +31,7 @@ bool handle_embed(struct exchange *x, struct err *err);
 bool handle_models(struct exchange *x, struct err *err);
 bool handle_model(struct exchange *x, struct err *err);
 bool handle_health(struct exchange *x, struct err *err);
+bool handle_status(struct exchange *x, struct err *err);
 
 /* Sends a whole answer with status 200. */
 void exchange_answer(struct exchange *x, const char *content_type, struct str body);

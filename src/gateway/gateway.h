@@ -14,6 +14,7 @@
 struct gateway {
         struct config_watch *watch;
         struct upstream_pool *pool;
+        struct state *state; /* what all processes share (store/state.h) */
         struct meter memory;
         _Atomic int busy;         /* model requests under way */
         int workers;              /* threads of this process; two are kept for what must always answer */

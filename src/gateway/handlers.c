@@ -1,8 +1,12 @@
 /* The handlers of model requests: decode, find the model, hand over to the relay. */
 #include <string.h>
 
+#include "base/clock.h"
 #include "dialect/image_check.h"
 #include "gateway/exchange.h"
+#include "relay/status.h"
+
+enum { STATUS_MAX = 4 << 20 };
 
 static bool resolve(struct exchange *x, const char *name, enum model_task task, struct route *route,
                     struct err *err)
@@ -94,5 +98,18 @@ bool handle_health(struct exchange *x, struct err *err)
 {
         (void)err;
         exchange_answer(x, "application/json", str_of("{\"status\":\"ok\"}\n"));
+        return true;
+}
+
+bool handle_status(struct exchange *x, struct err *err)
+{
+        const struct status_ask ask = {
+                .config = x->config, .state = x->gateway->state, .unix_ms = clock_unix_ms()};
+        struct buf *out = buf_in_arena(x->arena, STATUS_MAX);
+        struct status status;
+        status_collect(&ask, x->arena, &status);
+        if (!status_write(&status, out) || !buf_addc(out, '\n'))
+                return err_set(err, x->arena, ERR_INTERNAL, NULL, "the status is too long");
+        exchange_answer(x, "application/json", (struct str){out->data, out->len});
         return true;
 }
