@@ -32,7 +32,7 @@ static bool become_owner(const struct cli_command *command, const char *path, co
 
 struct state *cli_open_state(const struct cli_command *command, const struct config *c)
 {
-        static const char absent[] = "there is no state yet: the responder makes it with its first request";
+        static const char absent[] = "there is no state yet: the responder makes it once it runs";
         struct stat st;
         enum state_problem problem;
         char why[512] = "";
