@@ -1,0 +1,159 @@
+/*
+ * One slot at a time, first come first served. Threads of this process stand in a line in front of each slot;
+ * the first of it takes the kernel's lock, reads the slot, lets all that stand in the line by then have their
+ * turn, writes once, and hands on to the next. So the line is kept without anybody polling, and the lock is
+ * taken less often the more ask at once.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "store/state_internal.h"
+
+enum { MENDED_LINES = 32 };
+
+/* A line's top: NULL, nobody; this, one is at the slot and nobody waits; else who came last. */
+static struct ask nobody_waits;
+
+/* Gives true when nobody is at the slot: then it's up to the caller. */
+static bool line_join(_Atomic(struct ask *) *line, struct ask *a)
+{
+        struct ask *top = atomic_load(line), *next;
+        do {
+                a->next = top == &nobody_waits ? NULL : top;
+                next = top ? a : &nobody_waits;
+        } while (!atomic_compare_exchange_weak(line, &top, next));
+        return !top;
+}
+
+/* All that wait, the first one first. Only for whom is at the slot. */
+static struct ask *line_take(_Atomic(struct ask *) *line)
+{
+        struct ask *a = atomic_exchange(line, &nobody_waits), *first = NULL;
+        if (a == &nobody_waits)
+                return NULL;
+        while (a) {
+                struct ask *earlier = a->next;
+                a->next = first;
+                first = a;
+                a = earlier;
+        }
+        return first;
+}
+
+static void ask_wake(struct ask *a)
+{
+        sem_post(&a->wake);
+}
+
+static void line_hand_on(_Atomic(struct ask *) *line)
+{
+        struct ask *none = &nobody_waits;
+        if (atomic_compare_exchange_strong(line, &none, NULL))
+                return;
+        struct ask *next = line_take(line);
+        next->lead = true;
+        ask_wake(next);
+}
+
+/* A slot that was damaged is emptied: that one alone. */
+static void slot_mend(struct state *s, size_t index, union page *page, const char *what)
+{
+        uint64_t count = atomic_fetch_add(&s->mended, 1);
+        page->slot.name[SLOT_NAME - 1] = '\0';
+        if (count < MENDED_LINES)
+                log_warn("%s: slot %zu (%s \"%s\") %s; it begins anew", state_name(s), index,
+                         slot_kind_name((enum slot_kind)page->slot.kind), page->slot.name, what);
+        memset(page, 0, sizeof *page);
+}
+
+static bool slot_load(struct state *s, size_t index, union page *page, bool *changed)
+{
+        if (!state_pread(s->fd, page, sizeof *page, STATE_AT_SLOTS + (off_t)index * SLOT_BYTES))
+                return state_complain(s, "read");
+        enum page_word word = page_check(page);
+        *changed = true;
+        if (word == PAGE_BAD)
+                slot_mend(s, index, page, "is damaged");
+        else if (word == PAGE_FINE && page->slot.layout != SLOT_LAYOUT)
+                slot_mend(s, index, page, "has another layout");
+        else
+                *changed = false;
+        return true;
+}
+
+static bool slot_save(struct state *s, size_t index, union page *page)
+{
+        if (page->slot.kind == SLOT_FREE)
+                memset(page, 0, sizeof *page);
+        else
+                page_seal(page);
+        return state_pwrite(s->fd, page, sizeof *page, STATE_AT_SLOTS + (off_t)index * SLOT_BYTES) ||
+               state_complain(s, "written");
+}
+
+/* Gives true when the slot was changed. */
+static bool ask_do(struct state *s, union page *page, struct ask *a)
+{
+        struct slot *slot = &page->slot;
+        a->end = ASK_DONE;
+        if (!a->any && !slot_is(slot, a->subject, a->name_len))
+                return a->end = ASK_OTHER, false;
+        int64_t now = state_now_ms(s);
+        if (!a->fn(slot, now, a->context))
+                return false;
+        slot->used_ms = now;
+        slot->layout = SLOT_LAYOUT;
+        return true;
+}
+
+static void lead(struct state *s, size_t index, struct ask *me)
+{
+        _Atomic(struct ask *) *line = &s->lines[index];
+        off_t at = STATE_AT_SLOTS + (off_t)index * SLOT_BYTES;
+        union page page;
+        bool changed = false;
+        bool locked = state_lock(s->fd, at, SLOT_BYTES) || state_complain(s, "locked");
+        bool fine = locked && slot_load(s, index, &page, &changed);
+
+        struct ask *last = me;
+        while (last->next)
+                last = last->next;
+        last->next = line_take(line);
+        for (struct ask *a = me; a; a = a->next) {
+                if (fine)
+                        changed |= ask_do(s, &page, a);
+                else
+                        a->end = ASK_FAILED;
+        }
+        if (changed && !slot_save(s, index, &page)) {
+                for (struct ask *a = me; a; a = a->next)
+                        a->end = ASK_FAILED;
+        }
+        if (locked)
+                state_unlock(s->fd, at, SLOT_BYTES);
+        /* Once awake, an ask is gone: what follows it is read before. */
+        struct ask *a = me->next;
+        line_hand_on(line);
+        while (a) {
+                struct ask *next = a->next;
+                ask_wake(a);
+                a = next;
+        }
+}
+
+enum ask_end state_turn(struct state *s, size_t index, struct ask *a)
+{
+        a->lead = false;
+        sem_init(&a->wake, 0, 0);
+        if (line_join(&s->lines[index], a)) {
+                lead(s, index, a);
+        } else {
+                while (sem_wait(&a->wake) != 0 && errno == EINTR)
+                        ;
+                if (a->lead)
+                        lead(s, index, a);
+        }
+        sem_destroy(&a->wake);
+        return a->end;
+}
