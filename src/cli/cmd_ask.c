@@ -273,7 +273,8 @@ static enum cli_exit ask_model(struct ask *ask, char **argv)
         enum model_task task = ask->embed ? TASK_EMBED : ask->image ? TASK_VISION : TASK_CHAT;
         if (!read_prompts(ask, argv))
                 return CLI_FAILED;
-        if (!route_resolve(ask->config, NULL, ask->model, task, ask->arena, &route, &err))
+        const struct route_caller operator= {0};
+        if (!route_resolve(ask->config, &operator, ask->model, task, clock_unix(), ask->arena, &route, &err))
                 return tell_error(ask, err.cause, err.message);
         struct upstream_pool *pool = upstream_pool_new();
         enum cli_exit out = relay(ask, &route, pool);

@@ -1,9 +1,17 @@
+#include <errno.h>
 #include <pwd.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/json.h"
+#include "base/arena.h"
+#include "base/clock.h"
 #include "cli/cli.h"
+#include "policy/advice.h"
+#include "store/state.h"
 
 enum { JSON_MAX = 4 << 20 };
 
@@ -16,6 +24,73 @@ static bool become(const struct cli_command *command, const char *user)
         fprintf(stderr, "tollgate check: there is no user %s\n", user);
         return false;
 }
+
+/* ---------------------------------------------------------------- what loading does not look at */
+
+/* Problems found, with more warnings behind them. */
+struct findings {
+        struct arena *arena;
+        const char *path;
+        struct config_report report;
+        size_t size;
+};
+
+static void add_warning(void *context, const char *text)
+{
+        struct findings *f = context;
+        struct config_report *r = &f->report;
+        if (r->count == f->size) {
+                size_t size = 2 * f->size + 16;
+                struct config_problem *list = arena_alloc(f->arena, size * sizeof *list);
+                if (r->count)
+                        memcpy(list, r->problems, r->count * sizeof *list);
+                r->problems = list;
+                f->size = size;
+        }
+        ((struct config_problem *)r->problems)[r->count++] =
+                (struct config_problem){.warning = true, .file = f->path, .text = text};
+        r->warnings++;
+}
+
+/* As the user who will run it, the file itself can be tried. */
+static const char *try_state(struct findings *f, const struct config *c, const char *folder)
+{
+        enum state_problem problem;
+        char why[512] = "";
+        const struct state_options options = {.path = c->state, .config_path = c->path};
+        struct state *s = state_open(&options, &problem, why);
+        state_close(s);
+        if (!s && problem != STATE_ABSENT)
+                return arena_printf(f->arena, "state: %s", why);
+        if (!s && access(folder, W_OK | X_OK) != 0)
+                return arena_printf(f->arena, "state: the folder %s cannot be written: %s", folder,
+                                    strerror(errno));
+        return NULL;
+}
+
+static void check_state(struct findings *f, const struct config *c, bool as_user)
+{
+        const char *slash = *c->state ? strrchr(c->state, '/') : NULL;
+        struct stat st;
+        if (!slash)
+                return;
+        const char *folder =
+                slash == c->state ? "/" : arena_strndup(f->arena, c->state, (size_t)(slash - c->state));
+        bool there = stat(folder, &st) == 0;
+        if (!there || !S_ISDIR(st.st_mode)) {
+                add_warning(f, arena_printf(f->arena, "state: the folder %s: %s", folder,
+                                            there ? "is none" : strerror(errno)));
+                return;
+        }
+        const char *why = state_place_warning(c->state);
+        if (why)
+                add_warning(f, arena_printf(f->arena, "state: %s: %s", c->state, why));
+        why = as_user ? try_state(f, c, folder) : NULL;
+        if (why)
+                add_warning(f, why);
+}
+
+/* ---------------------------------------------------------------- output */
 
 static void print_json(const char *path, const struct config_report *r)
 {
@@ -77,10 +152,16 @@ static enum cli_exit run(const struct cli_command *command, const char *config_p
         struct config_report report;
         const char *path = config_path ? config_path : config_default_path();
         const struct config *c = config_load(config_path, &report);
+        struct findings all = {.arena = arena_new(), .path = path, .report = report, .size = report.count};
+        if (c) {
+                advice_give(c, clock_unix(), all.arena, add_warning, &all);
+                check_state(&all, c, user != NULL);
+        }
         if (json)
-                print_json(path, &report);
+                print_json(path, &all.report);
         else
-                print_text(path, c, &report);
+                print_text(path, c, &all.report);
+        arena_free(all.arena);
         config_report_free(&report);
         config_unref(c);
         return c ? CLI_DONE : CLI_NO;

@@ -69,6 +69,25 @@ static void print_target(const struct config *c, const struct config_target *t)
         printf("\n");
 }
 
+static void print_version(const struct config_model *m, const struct config_version *v)
+{
+        bool force = v == m->use;
+        printf("  %s@%s", m->name, v->name);
+        if (force && m->pin)
+                printf(" (in force, pinned%s%s)", m->pin->by ? " by " : "", m->pin->by ? m->pin->by : "");
+        else if (force)
+                printf(" (in force)");
+        if (v == m->canary)
+                printf(" (canary for %lld%%)", (long long)m->canary_percent);
+        if (v->deprecated)
+                printf(", deprecated %s", v->deprecated);
+        if (v->sunset)
+                printf(", sunset %s", v->sunset);
+        if (v->after_sunset)
+                printf(", then %s", v->after_sunset->name);
+        printf("\n");
+}
+
 static void print_text(const struct config *c)
 {
         for (size_t i = 0; i < c->model_count; i++) {
@@ -84,7 +103,7 @@ static void print_text(const struct config *c)
                 printf("\n");
                 for (size_t k = 0; k < m->version_count; k++) {
                         const struct config_version *v = &m->versions[k];
-                        printf("  %s@%s%s\n", m->name, v->name, v == m->use ? " (in force)" : "");
+                        print_version(m, v);
                         for (size_t n = 0; n < v->target_count; n++)
                                 print_target(c, &v->targets[n]);
                 }
@@ -126,6 +145,16 @@ static void json_version(struct json_writer *w, const struct config *c, const st
         jw_object(w);
         jw_key_string(w, "name", v->name);
         jw_key_bool(w, "in_force", v == m->use);
+        if (v == m->use)
+                jw_key_bool(w, "pinned", m->pin != NULL);
+        if (v == m->canary)
+                jw_key_int(w, "canary_percent", m->canary_percent);
+        if (v->deprecated)
+                jw_key_string(w, "deprecated", v->deprecated);
+        if (v->sunset)
+                jw_key_string(w, "sunset", v->sunset);
+        if (v->after_sunset)
+                jw_key_string(w, "after_sunset", v->after_sunset->name);
         jw_key_array(w, "targets");
         for (size_t i = 0; i < v->target_count; i++)
                 json_target(w, c, &v->targets[i]);

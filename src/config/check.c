@@ -308,6 +308,7 @@ void check_config(struct loader *l, const config_setting_t *root)
         check_providers(l, root);
         check_models(l, root);
         check_accounts(l, root);
+        check_limits(l, root);
         check_default(l, root, "chat", c->defaults.chat, TASK_CHAT);
         check_default(l, root, "vision", c->defaults.vision, TASK_VISION);
         check_default(l, root, "embed", c->defaults.embed, TASK_EMBED);

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+enum { SECONDS_OF_DAY = 86400 };
+
 static const config_setting_t *member(const config_setting_t *at, const char *name)
 {
         return at && config_setting_type(at) == CONFIG_TYPE_GROUP ? config_setting_get_member(at, name)
@@ -19,10 +21,9 @@ static const char *string(const config_setting_t *at)
         return at && config_setting_type(at) == CONFIG_TYPE_STRING ? config_setting_get_string(at) : NULL;
 }
 
-/* A version of the model by the name that a setting gives; an error where there is none. */
-static const struct config_version *need_version(struct loader *l, const config_setting_t *at,
-                                                 const char *setting, const struct config_model *m,
-                                                 const char *name)
+const struct config_version *check_need_version(struct loader *l, const config_setting_t *at,
+                                                const char *setting, const struct config_model *m,
+                                                const char *name)
 {
         struct nearest nearest;
         const struct config_version *v = config_find_version(m, name);
@@ -63,6 +64,31 @@ static bool same_vectors(const struct config_target *a, const struct config_targ
         return a_echo == b_echo && strcmp(a->model, b->model) == 0;
 }
 
+static int64_t first_second(const char *date)
+{
+        int64_t end;
+        return date && value_date(date, &end) ? end - SECONDS_OF_DAY : 0;
+}
+
+static void check_dates(struct loader *l, const config_setting_t *at, struct config_version *v)
+{
+        v->deprecated_unix = first_second(v->deprecated);
+        v->sunset_unix = first_second(v->sunset);
+        if (v->deprecated_unix && v->sunset_unix && v->deprecated_unix > v->sunset_unix)
+                load_error(l, member(at, "sunset"), "sunset: lies before the date of deprecated");
+}
+
+/* Vectors come in one piece: there is no stream that could be late or break off. */
+static void check_stream_settings(struct loader *l, const config_setting_t *at, const struct config_model *m)
+{
+        static const char *const names[] = {"hedge", "rescue"}, *const neutral[] = {"off", "error"};
+        for (size_t i = 0; m->tasks == TASK_EMBED && i < sizeof names / sizeof *names; i++) {
+                const config_setting_t *given = member(at, names[i]);
+                if (given && !(string(given) && strcmp(string(given), neutral[i]) == 0))
+                        load_warning(l, given, "%s means nothing to a model that only embeds", names[i]);
+        }
+}
+
 static void check_version(struct loader *l, const config_setting_t *at, const struct config_model *m,
                           struct config_version *v)
 {
@@ -81,12 +107,27 @@ static void check_version(struct loader *l, const config_setting_t *at, const st
         }
         const char *after = string(member(at, "after_sunset"));
         if (after)
-                v->after_sunset = need_version(l, member(at, "after_sunset"), "after_sunset", m, after);
+                v->after_sunset = check_need_version(l, member(at, "after_sunset"), "after_sunset", m, after);
         if (v->after_sunset == v)
                 load_error(l, member(at, "after_sunset"), "after_sunset: \"%s\" is this version itself",
                            v->name);
-        if (v->deprecated && v->sunset && strcmp(v->deprecated, v->sunset) > 0)
-                load_error(l, member(at, "sunset"), "sunset: lies before the date of deprecated");
+        else if (after && !v->sunset)
+                load_warning(l, member(at, "after_sunset"),
+                             "after_sunset: \"%s\" has no sunset, so this never comes to pass", v->name);
+        check_dates(l, at, v);
+        check_stream_settings(l, at, m);
+}
+
+/* A circle would end nowhere once all of its dates have come. */
+static void check_chain(struct loader *l, const config_setting_t *at, const struct config_model *m,
+                        const struct config_version *v)
+{
+        const struct config_version *next = v->after_sunset;
+        for (size_t steps = 0; next && next != v && steps < m->version_count; steps++)
+                next = next->after_sunset;
+        if (next == v && v->after_sunset != v)
+                load_error(l, member(at, "after_sunset"), "after_sunset: leads back to \"%s\" itself",
+                           v->name);
 }
 
 /* The version in force, pins left aside. */
@@ -94,7 +135,7 @@ static void check_use(struct loader *l, const config_setting_t *at, struct confi
 {
         const config_setting_t *use = member(at, "use");
         if (string(use))
-                m->use = need_version(l, use, "use", m, string(use));
+                m->use = check_need_version(l, use, "use", m, string(use));
         else if (m->version_count == 1)
                 m->use = &m->versions[0];
         else if (m->version_count > 1 && !use)
@@ -115,6 +156,7 @@ static void check_model(struct loader *l, const config_setting_t *at, struct con
                 struct config_version *v = (struct config_version *)&m->versions[i];
                 const config_setting_t *entry = element(versions, i);
                 check_version(l, entry, m, v);
+                check_chain(l, entry, m, v);
                 if (*v->name && config_find_version(m, v->name) != v)
                         load_error(l, member(entry, "name"), "the model \"%s\" has a version \"%s\" already",
                                    m->name, v->name);
@@ -122,31 +164,26 @@ static void check_model(struct loader *l, const config_setting_t *at, struct con
         if (!m->tasks && member(at, "tasks") && config_setting_length(member(at, "tasks")) == 0)
                 load_error(l, member(at, "tasks"), "tasks: the model \"%s\" has none", m->name);
         check_use(l, at, m);
+        m->unpinned = m->use;
         const config_setting_t *canary = member(member(at, "canary"), "version");
         if (string(canary))
-                m->canary = need_version(l, canary, "canary", m, string(canary));
+                m->canary = check_need_version(l, canary, "canary", m, string(canary));
 }
 
-/* Pins are not in force yet; that they point somewhere is checked all the same. */
-static void check_pins(struct loader *l, const config_setting_t *root)
+/* Prices are kept for one strategy only so far. */
+static void check_prices(struct loader *l, const config_setting_t *root)
 {
-        const config_setting_t *pins = member(root, "pins");
-        bool list = pins && config_setting_type(pins) == CONFIG_TYPE_LIST;
-        for (int i = 0; list && i < config_setting_length(pins); i++) {
-                const config_setting_t *at = element(pins, (size_t)i);
-                const char *model = string(member(at, "model")), *use = string(member(at, "use"));
-                const struct config_model *m = model ? config_find_model(l->config, model) : NULL;
-                if (m && use) {
-                        need_version(l, member(at, "use"), "use", m, use);
-                } else if (model && !m) {
-                        struct nearest nearest;
-                        nearest_init(&nearest, model);
-                        for (size_t k = 0; k < l->config->model_count; k++)
-                                nearest_offer(&nearest, l->config->models[k].name);
-                        load_error(l, member(at, "model"), "model: there is no model \"%s\"%s", model,
-                                   nearest_text(l, &nearest));
+        const struct config *c = l->config;
+        for (size_t i = 0; i < c->model_count; i++) {
+                for (size_t k = 0; k < c->models[i].version_count; k++) {
+                        if (c->models[i].versions[k].strategy == STRATEGY_COST)
+                                return;
                 }
         }
+        if (c->price_count)
+                load_warning(l, member(root, "prices"),
+                             "prices count for the strategy \"cost\" only so far, which no version has "
+                             "(milestone 3)");
 }
 
 void check_models(struct loader *l, const config_setting_t *root)
@@ -165,4 +202,5 @@ void check_models(struct loader *l, const config_setting_t *root)
                         load_error(l, member(at, "name"), "there is a model \"%s\" already", m->name);
         }
         check_pins(l, root);
+        check_prices(l, root);
 }

@@ -54,7 +54,8 @@ static void report_syntax(struct problems *p, const struct source *s, const conf
 static bool read_document(struct loader *l, struct source *s, config_t *document, const char *path,
                           bool missing_is_fine)
 {
-        *s = (struct source){.arena = l->arena, .problems = l->problems, .stamps = l->stamps};
+        *s = (struct source){
+                .arena = l->arena, .problems = l->problems, .stamps = l->stamps, .swap = l->swap};
         config_init(document);
         size_t errors = l->problems->errors;
         if (!source_read(s, path, missing_is_fine))
@@ -103,12 +104,17 @@ static void load_catalogue(struct loader *l)
         source_release(&source);
 }
 
-const struct config *load_stamped(const char *path, struct config_report *report, struct stamps *stamps)
+static const struct config *load(const char *path, struct source_swap swap, struct config_report *report,
+                                 struct stamps *stamps)
 {
         struct arena *arena = arena_new(), *scratch = arena_new();
         struct tree *tree = arena_alloc(arena, sizeof *tree);
         struct problems problems = {.arena = scratch};
-        struct loader l = {.arena = arena, .problems = &problems, .stamps = stamps, .config = &tree->config};
+        struct loader l = {.arena = arena,
+                           .problems = &problems,
+                           .stamps = stamps,
+                           .swap = swap,
+                           .config = &tree->config};
         struct source source;
         config_t document;
         tree->arena = arena;
@@ -119,6 +125,7 @@ const struct config *load_stamped(const char *path, struct config_report *report
                 read_group(&l, root, &setting_root, &tree->config);
                 check_config(&l, root);
         }
+        tree->config.pins_path = source.pins;
         load_catalogue(&l);
         config_destroy(&document);
         source_release(&source);
@@ -130,9 +137,20 @@ const struct config *load_stamped(const char *path, struct config_report *report
         return NULL;
 }
 
+const struct config *load_stamped(const char *path, struct config_report *report, struct stamps *stamps)
+{
+        return load(path, (struct source_swap){0}, report, stamps);
+}
+
 const struct config *config_load(const char *path, struct config_report *report)
 {
         return load_stamped(path, report, NULL);
+}
+
+const struct config *config_try(const char *path, const char *replaced, const char *text,
+                                struct config_report *report)
+{
+        return load(path, (struct source_swap){replaced, text}, report, NULL);
 }
 
 void config_report_free(struct config_report *report)

@@ -130,13 +130,15 @@ struct config_model {
         unsigned tasks; /* enum model_task bits */
         const struct config_version *versions;
         size_t version_count;
-        const struct config_version *use;    /* the version in force: a pin's, else the setting's */
-        const struct config_pin *pin;        /* that put it in force, or NULL */
-        const struct config_version *canary; /* or NULL */
+        const struct config_version *use;      /* the version in force: a pin's, else the setting's */
+        const struct config_version *unpinned; /* the setting's */
+        const struct config_pin *pin;          /* that put it in force, or NULL */
+        const struct config_version *canary;   /* or NULL */
         int64_t canary_percent;
 };
 
-/* Written by `tollgate pin`, newest last; the last one of a model is in force. */
+/* Written by `tollgate pin`, newest last; the last one of a model is in force. Earlier ones are history: they
+ * may name versions that are gone. */
 struct config_pin {
         const char *model, *use, *by, *at, *why; /* but for the first two: NULL where not said */
 };
@@ -230,6 +232,7 @@ struct config {
         size_t guard_count;
         const struct config_pin *pins;
         size_t pin_count;
+        const char *pins_path; /* the included file named pins.conf, there or not; NULL: none is included */
         const struct config_price *prices;
         size_t price_count;
         double retry_share;
@@ -255,6 +258,10 @@ struct config_report {
  * else built in.
  */
 const struct config *config_load(const char *path, struct config_report *report);
+/* The same with `text` in place of what the file `replaced` holds: to try a change before it is made. The
+ * name is one that includes lead to (config.pins_path). */
+const struct config *config_try(const char *path, const char *replaced, const char *text,
+                                struct config_report *report);
 void config_report_free(struct config_report *report);
 const char *config_default_path(void);
 

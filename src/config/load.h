@@ -48,6 +48,9 @@ struct source_line {
         const char *file;
         int line;
 };
+struct source_swap {
+        const char *path, *text; /* NULL: no file is replaced */
+};
 struct source {
         struct arena *arena; /* of file names */
         struct problems *problems;
@@ -55,10 +58,12 @@ struct source {
         struct buf text;
         struct source_line *lines; /* lines[i]: where line i + 1 of the text came from */
         size_t count, size;
-        bool broken; /* could not be read whole */
+        bool broken;             /* could not be read whole */
+        const char *pins;        /* the included file named pins.conf, or NULL */
+        struct source_swap swap; /* to be read in place of a file */
 };
 /* Reports what is wrong; false when the text is of no use. missing_is_fine: an absent file gives a warning
- * and false. */
+ * and false. An included pins.conf need not be there: the first pin makes it. */
 bool source_read(struct source *s, const char *path, bool missing_is_fine);
 void source_release(struct source *s);
 /* file and line of a line of the text. */
@@ -70,6 +75,7 @@ struct loader {
         struct problems *problems;
         const struct source *source; /* of the document being read or checked */
         struct stamps *stamps;
+        struct source_swap swap;
         struct config *config;
 };
 /* At the place of a setting. */
@@ -102,9 +108,16 @@ const char *read_type(const config_setting_t *at);
 bool read_whole(const config_setting_t *at, int64_t *out);
 bool read_number(const config_setting_t *at, double *out);
 
-/* What the table can't say: names that point somewhere, what fits together (check.c, check_models.c). */
+/* What the table can't say: names that point somewhere, what fits together (check.c, check_models.c,
+ * check_pins.c, check_limits.c). */
 void check_config(struct loader *l, const config_setting_t *root);
 void check_models(struct loader *l, const config_setting_t *root);
+void check_pins(struct loader *l, const config_setting_t *root);
+void check_limits(struct loader *l, const config_setting_t *root);
+/* A version of the model by the name that a setting gives; an error and NULL where there is none. */
+const struct config_version *check_need_version(struct loader *l, const config_setting_t *at,
+                                                const char *setting, const struct config_model *m,
+                                                const char *name);
 
 /* As config_load, and notes the files in stamps (NULL: doesn't). */
 const struct config *load_stamped(const char *path, struct config_report *report, struct stamps *stamps);

@@ -178,6 +178,33 @@ static void read_float(struct loader *l, const config_setting_t *at, const struc
                 keep(place(s, base), &value, sizeof value);
 }
 
+static void read_price(struct loader *l, const config_setting_t *at, const struct setting *s, void *base)
+{
+        double value;
+        if (!read_number(at, &value))
+                wrong_type(l, at, s, "a number");
+        else if (in_range(l, at, s, value))
+                keep_int64(place(s, base), llround(value * 1e6));
+}
+
+static void read_hedge(struct loader *l, const config_setting_t *at, const struct setting *s, void *base)
+{
+        struct config_hedge hedge = {0};
+        double seconds;
+        const char *text = is_string(at)               ? config_setting_get_string(at)
+                           : read_number(at, &seconds) ? arena_printf(l->arena, "%.15g", seconds)
+                                                       : NULL;
+        if (!text)
+                wrong_type(l, at, s, "\"off\", a percentile such as \"p95\", or seconds");
+        else if (!value_hedge(text, &hedge))
+                load_error(l, at,
+                           "%s: expected \"off\", \"p50\" to \"p99\", or seconds from 0.01 to 86400, not "
+                           "\"%s\"",
+                           s->name, shown(l, text));
+        else
+                keep(place(s, base), &hedge, sizeof hedge);
+}
+
 static void read_size(struct loader *l, const config_setting_t *at, const struct setting *s, void *base)
 {
         int64_t value;
@@ -374,13 +401,14 @@ static void read_list(struct loader *l, const config_setting_t *at, const struct
 
 static void (*const readers[SETTING_TYPES])(struct loader *, const config_setting_t *, const struct setting *,
                                             void *) = {
-        [SETTING_BOOL] = read_bool,       [SETTING_TRI] = read_bool,       [SETTING_INT] = read_int,
-        [SETTING_NUMBER] = read_float,    [SETTING_SECONDS] = read_float,  [SETTING_SIZE] = read_size,
-        [SETTING_STRING] = read_string,   [SETTING_SECRET] = read_string,  [SETTING_STRINGS] = read_strings,
-        [SETTING_NUMBERS] = read_numbers, [SETTING_WORD] = read_word,      [SETTING_CHOICE] = read_word,
-        [SETTING_WORDS] = read_words,     [SETTING_DATE] = read_string,    [SETTING_EXPIRY] = read_string,
-        [SETTING_TIME] = read_string,     [SETTING_ZONE] = read_string,    [SETTING_SHA256] = read_string,
-        [SETTING_FIELDS] = read_set,      [SETTING_GROUP] = read_subgroup, [SETTING_LIST] = read_list,
+        [SETTING_BOOL] = read_bool,       [SETTING_TRI] = read_bool,      [SETTING_INT] = read_int,
+        [SETTING_NUMBER] = read_float,    [SETTING_SECONDS] = read_float, [SETTING_SIZE] = read_size,
+        [SETTING_STRING] = read_string,   [SETTING_SECRET] = read_string, [SETTING_STRINGS] = read_strings,
+        [SETTING_NUMBERS] = read_numbers, [SETTING_WORD] = read_word,     [SETTING_CHOICE] = read_word,
+        [SETTING_WORDS] = read_words,     [SETTING_DATE] = read_string,   [SETTING_EXPIRY] = read_string,
+        [SETTING_TIME] = read_string,     [SETTING_ZONE] = read_string,   [SETTING_SHA256] = read_string,
+        [SETTING_HEDGE] = read_hedge,     [SETTING_PRICE] = read_price,   [SETTING_FIELDS] = read_set,
+        [SETTING_GROUP] = read_subgroup,  [SETTING_LIST] = read_list,
 };
 
 /* ---------------------------------------------------------------- defaults */
@@ -391,6 +419,8 @@ static void fall_back(struct loader *l, const struct setting *s, void *base)
         double number;
         if (s->type == SETTING_GROUP)
                 read_group(l, NULL, s->group, place(s, base));
+        if (s->type == SETTING_PRICE)
+                keep_int64(place(s, base), -1);
         if (!s->fallback || !place(s, base))
                 return;
         switch (s->type) {
@@ -410,6 +440,9 @@ static void fall_back(struct loader *l, const struct setting *s, void *base)
         case SETTING_WORD:
         case SETTING_WORDS:
         case SETTING_CHOICE: keep_word(s, base, word_find(l, NULL, s, s->fallback)); break;
+        case SETTING_HEDGE:
+                keep(place(s, base), &(struct config_hedge){0}, sizeof(struct config_hedge));
+                break;
         default: keep_pointer(place(s, base), s->fallback); break;
         }
 }

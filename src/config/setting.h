@@ -29,6 +29,8 @@ enum setting_type {                  /* what is kept at `place`; at `place2` */
                     SETTING_TIME,    /* const char *; "2026-11-22T10:00:00Z" */
                     SETTING_ZONE,    /* const char *; a name of the time zone database */
                     SETTING_SHA256,  /* uint8_t[32], from 64 hex digits */
+                    SETTING_HEDGE,   /* struct config_hedge: "off", "p95", seconds */
+                    SETTING_PRICE,   /* int64_t, millionths; -1: not said */
                     SETTING_FIELDS,  /* const struct config_field *; size_t */
                     SETTING_GROUP,   /* `group`, kept in a struct at `place` */
                     SETTING_LIST,    /* a list of `group`, kept as an array of structs; size_t */
@@ -81,10 +83,12 @@ bool value_size(const char *text, int64_t *bytes); /* "32M", "4k", "100" */
 bool value_date(const char *text, int64_t *end);   /* "2026-11-01"; the unix seconds of the day's end */
 bool value_time(const char *text);                 /* "2026-11-22T10:00:00Z" */
 bool value_sha256(const char *text, uint8_t out[32]);
-const char *value_zone(const char *text);       /* what is wrong, or NULL */
-const char *value_name(const char *text);       /* 1 to 64 of [A-Za-z0-9._-] */
+bool value_hedge(const char *text, struct config_hedge *out); /* "off", "p50" to "p99", "2.5" */
+const char *value_zone(const char *text);                     /* what is wrong, or NULL */
+const char *value_name(const char *text);                     /* 1 to 64 of [A-Za-z0-9._-] */
 const char *value_id(const char *text);         /* an upstream model's id, or a pattern of such */
 const char *value_filled(const char *text);     /* not empty */
+const char *value_line(const char *text);       /* no control characters */
 const char *value_url(const char *text);        /* http(s)://host[:port][/path] */
 const char *value_proxy(const char *text);      /* http, https, socks5, socks5h */
 const char *value_origin(const char *text);     /* scheme://host[:port] */

@@ -15,32 +15,18 @@
 
 enum { SECONDS_OF_DAY = 86400 };
 
-/* Limits of a provider; those of an account have a queue besides. */
+/* Limits of a provider or a target; those of an account have a queue besides. */
 #define LIMITS_ROWS                                                                                          \
-        {.name = "rpm", .type = SETTING_INT, .milestone = 2, RANGE(0, 1e12), KEPT(config_limits, rpm)},      \
-                {.name = "tpm",                                                                              \
-                 .type = SETTING_INT,                                                                        \
-                 .milestone = 2,                                                                             \
-                 RANGE(0, 1e12),                                                                             \
-                 KEPT(config_limits, tpm)},                                                                  \
-                {.name = "rpd",                                                                              \
-                 .type = SETTING_INT,                                                                        \
-                 .milestone = 2,                                                                             \
-                 RANGE(0, 1e12),                                                                             \
-                 KEPT(config_limits, rpd)},                                                                  \
-                {.name = "tpd",                                                                              \
-                 .type = SETTING_INT,                                                                        \
-                 .milestone = 2,                                                                             \
-                 RANGE(0, 1e12),                                                                             \
-                 KEPT(config_limits, tpd)},                                                                  \
+        {.name = "rpm", .type = SETTING_INT, RANGE(0, 1e12), KEPT(config_limits, rpm)},                      \
+                {.name = "tpm", .type = SETTING_INT, RANGE(0, 1e12), KEPT(config_limits, tpm)},              \
+                {.name = "rpd", .type = SETTING_INT, RANGE(0, 1e12), KEPT(config_limits, rpd)},              \
+                {.name = "tpd", .type = SETTING_INT, RANGE(0, 1e12), KEPT(config_limits, tpd)},              \
                 {.name = "concurrent",                                                                       \
                  .type = SETTING_INT,                                                                        \
-                 .milestone = 2,                                                                             \
                  RANGE(0, 1000000),                                                                          \
                  KEPT(config_limits, concurrent)},                                                           \
         {                                                                                                    \
-                .name = "zone", .type = SETTING_ZONE, .milestone = 2, .fallback = "UTC",                     \
-                KEPT(config_limits, zone)                                                                    \
+                .name = "zone", .type = SETTING_ZONE, .fallback = "UTC", KEPT(config_limits, zone)           \
         }
 
 /* Groups of the main file that have files of their own. */

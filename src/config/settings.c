@@ -91,13 +91,31 @@ static const struct setting alert_rows[] = {
 };
 static GROUP(alerts_group, "alerts", alert_rows, 0);
 
+/* In force for the strategy "cost" alone, which check_models.c tells. */
 static const struct setting price_rows[] = {
-        {.name = "model", .type = SETTING_STRING, .milestone = 3, .required = true, .check = value_id},
-        {.name = "input", .type = SETTING_NUMBER, .milestone = 3, RANGE(0, 1e6)},
-        {.name = "cached", .type = SETTING_NUMBER, .milestone = 3, RANGE(0, 1e6)},
-        {.name = "output", .type = SETTING_NUMBER, .milestone = 3, RANGE(0, 1e6)},
+        {.name = "model",
+         .type = SETTING_STRING,
+         .milestone = 3,
+         .required = true,
+         .check = value_id,
+         KEPT(config_price, pattern)},
+        {.name = "input",
+         .type = SETTING_PRICE,
+         .milestone = 3,
+         RANGE(0, 1e6),
+         KEPT(config_price, input_micro)},
+        {.name = "cached",
+         .type = SETTING_PRICE,
+         .milestone = 3,
+         RANGE(0, 1e6),
+         KEPT(config_price, cached_micro)},
+        {.name = "output",
+         .type = SETTING_PRICE,
+         .milestone = 3,
+         RANGE(0, 1e6),
+         KEPT(config_price, output_micro)},
 };
-static GROUP(prices_group, "prices", price_rows, 0);
+static GROUP(prices_group, "prices", price_rows, sizeof(struct config_price));
 
 /* ---------------------------------------------------------------- catalogue */
 
@@ -147,7 +165,6 @@ static const struct setting root_rows[] = {
          KEPT(config, currency)},
         {.name = "state",
          .type = SETTING_STRING,
-         .milestone = 2,
          .check = value_absolute,
          .fallback = "/var/lib/tollgate/state",
          KEPT(config, state)},
@@ -198,7 +215,11 @@ static const struct setting root_rows[] = {
          .group = &setting_models,
          KEPT(config, models),
          ALSO(config, model_count)},
-        {.name = "pins", .type = SETTING_LIST, .milestone = 2, .group = &setting_pins},
+        {.name = "pins",
+         .type = SETTING_LIST,
+         .group = &setting_pins,
+         KEPT(config, pins),
+         ALSO(config, pin_count)},
         {.name = "accounts",
          .type = SETTING_LIST,
          .group = &setting_accounts,
@@ -206,7 +227,6 @@ static const struct setting root_rows[] = {
          ALSO(config, account_count)},
         {.name = "retry_share",
          .type = SETTING_NUMBER,
-         .milestone = 2,
          RANGE(0, 1),
          .fallback = "0.2",
          KEPT(config, retry_share)},
@@ -220,7 +240,11 @@ static const struct setting root_rows[] = {
          KEPT(config, keep_days)},
         {.name = "seller", .type = SETTING_GROUP, .milestone = 3, .group = &setting_seller},
         CATALOGUE_ROWS,
-        {.name = "prices", .type = SETTING_LIST, .milestone = 3, .group = &prices_group},
+        {.name = "prices",
+         .type = SETTING_LIST,
+         .group = &prices_group,
+         KEPT(config, prices),
+         ALSO(config, price_count)},
 };
 const struct setting_group setting_root = {.title = "main", .settings = root_rows, .count = COUNT(root_rows)};
 

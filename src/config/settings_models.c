@@ -28,8 +28,8 @@ static const struct setting_word rescues[] = {
         {"continue", RESCUE_CONTINUE},
         {0},
 };
-static const struct setting provider_limits_rows[] = {LIMITS_ROWS};
-static GROUP(provider_limits_group, "limits", provider_limits_rows, 0);
+static const struct setting limits_rows[] = {LIMITS_ROWS};
+static GROUP(limits_group, "limits", limits_rows, 0);
 
 /* ---------------------------------------------------------------- providers */
 
@@ -80,11 +80,7 @@ static const struct setting provider_rows[] = {
          KEPT(config_provider, dialect)},
         {.name = "base", .type = SETTING_STRING, .check = value_url, KEPT(config_provider, base)},
         {.name = "key", .type = SETTING_SECRET, KEPT(config_provider, key)},
-        {.name = "limits",
-         .type = SETTING_GROUP,
-         .milestone = 2,
-         .group = &provider_limits_group,
-         KEPT(config_provider, limits)},
+        {.name = "limits", .type = SETTING_GROUP, .group = &limits_group, KEPT(config_provider, limits)},
         {.name = "timeouts",
          .type = SETTING_GROUP,
          .group = &timeouts_group,
@@ -120,10 +116,10 @@ static const struct setting target_rows[] = {
          KEPT(config_target, model)},
         {.name = "weight",
          .type = SETTING_INT,
-         .milestone = 2,
          RANGE(0, 1000000),
          .fallback = "1",
          KEPT(config_target, weight)},
+        {.name = "limits", .type = SETTING_GROUP, .group = &limits_group, KEPT(config_target, limits)},
         {.name = "capabilities",
          .type = SETTING_WORDS,
          .words = capabilities,
@@ -135,19 +131,16 @@ static GROUP(targets_group, "targets", target_rows, sizeof(struct config_target)
 static const struct setting retry_rows[] = {
         {.name = "attempts",
          .type = SETTING_INT,
-         .milestone = 2,
          RANGE(1, 10),
          .fallback = "2",
          KEPT(config_version, retry.attempts)},
         {.name = "backoff",
          .type = SETTING_SECONDS,
-         .milestone = 2,
          RANGE(0, 600),
          .fallback = "0.5",
          KEPT(config_version, retry.backoff_ms)},
         {.name = "max_backoff",
          .type = SETTING_SECONDS,
-         .milestone = 2,
          RANGE(0, 3600),
          .fallback = "8.0",
          KEPT(config_version, retry.max_backoff_ms)},
@@ -157,25 +150,21 @@ static GROUP(retry_group, "retry", retry_rows, 0);
 static const struct setting breaker_rows[] = {
         {.name = "share",
          .type = SETTING_NUMBER,
-         .milestone = 2,
          RANGE(0, 1),
          .fallback = "0.5",
          KEPT(config_version, breaker.share)},
         {.name = "minimum",
          .type = SETTING_INT,
-         .milestone = 2,
          RANGE(1, 1000000000),
          .fallback = "5",
          KEPT(config_version, breaker.minimum)},
         {.name = "window",
          .type = SETTING_SECONDS,
-         .milestone = 2,
          RANGE(1, SECONDS_OF_DAY),
          .fallback = "30.0",
          KEPT(config_version, breaker.window_ms)},
         {.name = "cooldown",
          .type = SETTING_SECONDS,
-         .milestone = 2,
          RANGE(0.1, SECONDS_OF_DAY),
          .fallback = "15.0",
          KEPT(config_version, breaker.cooldown_ms)},
@@ -190,8 +179,6 @@ static const struct setting version_rows[] = {
          KEPT(config_version, name)},
         {.name = "strategy",
          .type = SETTING_WORD,
-         .milestone = 2,
-         .only = "failover",
          .words = strategies,
          .fallback = "failover",
          KEPT(config_version, strategy)},
@@ -211,40 +198,28 @@ static const struct setting version_rows[] = {
          .type = SETTING_FIELDS,
          KEPT(config_version, fill),
          ALSO(config_version, fill_count)},
-        {.name = "retry", .type = SETTING_GROUP, .milestone = 2, .group = &retry_group, SAME},
-        {.name = "breaker", .type = SETTING_GROUP, .milestone = 2, .group = &breaker_group, SAME},
+        {.name = "retry", .type = SETTING_GROUP, .group = &retry_group, SAME},
+        {.name = "breaker", .type = SETTING_GROUP, .group = &breaker_group, SAME},
         {.name = "rescue",
          .type = SETTING_WORD,
          .words = rescues,
-         .milestone = 2,
-         .only = "error",
          .fallback = "error",
          KEPT(config_version, rescue)},
-        {.name = "hedge",
-         .type = SETTING_STRING,
-         .milestone = 2,
-         .only = "off",
-         .fallback = "off"}, /* read by check_models.c */
+        {.name = "hedge", .type = SETTING_HEDGE, .fallback = "off", KEPT(config_version, hedge)},
         {.name = "reroute_refusals",
          .type = SETTING_BOOL,
-         .milestone = 2,
-         .only = "false",
          .fallback = "false",
          KEPT(config_version, reroute_refusals)},
-        {.name = "deprecated", .type = SETTING_DATE, .milestone = 2, KEPT(config_version, deprecated)},
-        {.name = "sunset", .type = SETTING_DATE, .milestone = 2, KEPT(config_version, sunset)},
-        {.name = "after_sunset", .type = SETTING_STRING, .milestone = 2}, /* resolved by check_models.c */
+        {.name = "deprecated", .type = SETTING_DATE, KEPT(config_version, deprecated)},
+        {.name = "sunset", .type = SETTING_DATE, KEPT(config_version, sunset)},
+        {.name = "after_sunset", .type = SETTING_STRING}, /* resolved by check_models.c */
 };
 static GROUP(versions_group, "versions", version_rows, sizeof(struct config_version));
 
 static const struct setting canary_rows[] = {
-        {.name = "version",
-         .type = SETTING_STRING,
-         .milestone = 2,
-         .required = true}, /* resolved by check_models.c */
+        {.name = "version", .type = SETTING_STRING, .required = true}, /* resolved by check_models.c */
         {.name = "percent",
          .type = SETTING_INT,
-         .milestone = 2,
          .required = true,
          RANGE(0, 100),
          KEPT(config_model, canary_percent)},
@@ -269,15 +244,19 @@ static const struct setting model_rows[] = {
          .group = &versions_group,
          KEPT(config_model, versions),
          ALSO(config_model, version_count)},
-        {.name = "canary", .type = SETTING_GROUP, .milestone = 2, .group = &canary_group, SAME},
+        {.name = "canary", .type = SETTING_GROUP, .group = &canary_group, SAME},
 };
 GROUP(setting_models, "models", model_rows, sizeof(struct config_model));
 
 static const struct setting pin_rows[] = {
-        {.name = "model", .type = SETTING_STRING, .milestone = 2, .required = true},
-        {.name = "use", .type = SETTING_STRING, .milestone = 2, .required = true},
-        {.name = "by", .type = SETTING_STRING, .milestone = 2},
-        {.name = "at", .type = SETTING_TIME, .milestone = 2},
-        {.name = "why", .type = SETTING_STRING, .milestone = 2},
+        {.name = "model",
+         .type = SETTING_STRING,
+         .required = true,
+         .check = value_name,
+         KEPT(config_pin, model)},
+        {.name = "use", .type = SETTING_STRING, .required = true, .check = value_name, KEPT(config_pin, use)},
+        {.name = "by", .type = SETTING_STRING, .check = value_line, KEPT(config_pin, by)},
+        {.name = "at", .type = SETTING_TIME, KEPT(config_pin, at)},
+        {.name = "why", .type = SETTING_STRING, .check = value_line, KEPT(config_pin, why)},
 };
-GROUP(setting_pins, "pins", pin_rows, 0);
+GROUP(setting_pins, "pins", pin_rows, sizeof(struct config_pin));

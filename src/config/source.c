@@ -92,6 +92,19 @@ static void put_number(struct walk *w)
                 buf_addc(&w->to->text, 'L');
 }
 
+/* errno tells why it could not be read. */
+static bool may_be_absent(struct source *s, const char *path)
+{
+        return s->pins && strcmp(s->pins, path) == 0 && errno == ENOENT;
+}
+
+static void note_pins(struct source *s, const char *path)
+{
+        const char *slash = strrchr(path, '/');
+        if (!s->pins && strcmp(slash ? slash + 1 : path, "pins.conf") == 0)
+                s->pins = path;
+}
+
 /* `@include "path"`, alone on its line. True: it was one, and has been dealt with. */
 static bool take_include(struct walk *w)
 {
@@ -119,10 +132,11 @@ static bool take_include(struct walk *w)
                         rest++;
                 if (rest < eol && *rest != '#' && *rest != '/' && *rest != ';')
                         walk_error(w, w->line, "@include must stand alone on its line");
+                note_pins(w->to, name);
                 if (w->depth >= INCLUDES_DEEP)
                         walk_error(w, w->line,
                                    "too many includes within includes (does the file include itself?)");
-                else if (!read_file(w->to, name, w->depth + 1))
+                else if (!read_file(w->to, name, w->depth + 1) && !may_be_absent(w->to, name))
                         problem_add(w->to->problems, false, w->file, w->line, "cannot include \"%s\": %s",
                                     name, strerror(errno));
                 /* What comes behind it stands on a line of this file again. */
@@ -231,16 +245,22 @@ static bool bytes_good(struct source *s, const char *path, const struct buf *b)
         return !nul && valid == b->len;
 }
 
+static bool read_bytes(struct source *s, const char *path, struct buf *out)
+{
+        bool replaced = s->swap.path && strcmp(s->swap.path, path) == 0;
+        return replaced ? buf_adds(out, s->swap.text) : buf_read_file(out, path);
+}
+
 /* False and errno: the file can't be read. What is wrong in it is reported here. */
 static bool read_file(struct source *s, const char *path, unsigned depth)
 {
         struct buf bytes;
         buf_init(&bytes, FILE_MAX);
         stamps_add(s->stamps, path);
-        bool read = buf_read_file(&bytes, path);
+        bool read = read_bytes(s, path, &bytes);
         int saved = errno;
         if (!read) {
-                s->broken = true;
+                s->broken = s->broken || !may_be_absent(s, path);
         } else if (!bytes_good(s, path, &bytes)) {
                 s->broken = true;
         } else {

@@ -84,6 +84,24 @@ bool value_time(const char *text)
                two_digits(text + 17, 0, 60, &part) && strcmp(text + 19, "Z") == 0;
 }
 
+bool value_hedge(const char *text, struct config_hedge *out)
+{
+        char *end;
+        *out = (struct config_hedge){0};
+        if (strcmp(text, "off") == 0)
+                return true;
+        if (text[0] == 'p' && text[1] >= '5' && text[1] <= '9' && isdigit((unsigned char)text[2]) &&
+            !text[3]) {
+                out->percentile = strtol(text + 1, NULL, 10) / 100.0;
+                return true;
+        }
+        if (!isdigit((unsigned char)*text) || text[strspn(text, "0123456789.")])
+                return false;
+        double seconds = strtod(text, &end);
+        out->after_ms = seconds <= 86400 ? (int64_t)(seconds * 1000 + 0.5) : 0;
+        return !*end && out->after_ms >= 10;
+}
+
 bool value_sha256(const char *text, uint8_t out[32])
 {
         if (strlen(text) != 64 || strspn(text, "0123456789abcdefABCDEF") != 64)
@@ -131,6 +149,15 @@ const char *value_id(const char *text)
 const char *value_filled(const char *text)
 {
         return *text ? NULL : "is empty";
+}
+
+const char *value_line(const char *text)
+{
+        for (const char *c = text; *c; c++) {
+                if ((unsigned char)*c < 0x20 || *c == 0x7f)
+                        return "holds a control character";
+        }
+        return NULL;
 }
 
 /* [user@]host[:port], as far as `end`. No user info, as credentials have their own setting. */

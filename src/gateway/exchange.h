@@ -19,7 +19,8 @@ struct exchange {
         struct answer_context answer;
         struct client_input input;
         struct relay_record record;
-        const char *model; /* as asked for, for the log */
+        const char *model;         /* as asked for, for the log */
+        const struct route *route; /* NULL: none was found */
         int64_t started_ms;
         int status; /* of an answer that no relay gave */
 };

@@ -59,7 +59,8 @@ static void set_cors(struct exchange *x, const char *allow)
                 x->client, "access-control-expose-headers",
                 "x-request-id, request-id, retry-after, x-should-retry, x-tollgate-model, "
                 "x-tollgate-version, "
-                "x-tollgate-provider, x-tollgate-served-model, x-tollgate-attempts, x-tollgate-adjusted");
+                "x-tollgate-provider, x-tollgate-served-model, x-tollgate-attempts, x-tollgate-adjusted, "
+                "deprecation, sunset");
         if (!allow)
                 return;
         client_set_header(x->client, "access-control-allow-methods", allow);
@@ -223,6 +224,7 @@ static void log_request(struct exchange *x, const struct err *e)
         long long took = (long long)(clock_now_ms() - x->started_ms);
         if (!log_enabled(LOG_LEVEL_INFO))
                 return;
+        bool chosen = x->route && x->route->why != ROUTE_USE && x->route->why != ROUTE_DIRECT;
         text_word(path, sizeof path, x->request.path);
         text_word(by, sizeof by, x->identity.name);
         text_word(model, sizeof model, x->answer.model_asked ? x->answer.model_asked : x->model);
@@ -233,11 +235,12 @@ static void log_request(struct exchange *x, const struct err *e)
                          e->cause && e->message ? e->message : "");
                 return;
         }
-        log_info("%.20s %s %d account=%s %s:%s model=%s version=%s provider=%s upstream=%s served=%s "
+        log_info("%.20s %s %d account=%s %s:%s model=%s version=%s%s%s provider=%s upstream=%s served=%s "
                  "attempts=%lld input=%lld cached=%lld output=%lld reasoning=%lld first_ms=%lld "
                  "ms=%lld%s%s%s%s%s%s",
                  x->request.method, path, status, x->identity.account ? x->identity.account->name : "-",
                  kinds[x->identity.kind], by, model, x->answer.version ? x->answer.version : "-",
+                 chosen ? " by=" : "", chosen ? route_why_name(x->route->why) : "",
                  r->provider ? r->provider : "-", text_word(upstream, sizeof upstream, r->upstream_model),
                  text_word(served, sizeof served, r->served_model), (long long)r->attempts,
                  (long long)r->usage.input, (long long)r->usage.cached, (long long)r->usage.output,

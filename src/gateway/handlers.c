@@ -2,17 +2,43 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "dialect/image_check.h"
 #include "gateway/exchange.h"
-#include "relay/status.h"
 
-enum { STATUS_MAX = 4 << 20 };
+/* Whom a canary counts as one caller: nameless ones by where they come from. */
+static struct route_caller caller_of(const struct exchange *x)
+{
+        const char *name = x->identity.name;
+        return (struct route_caller){
+                .account = x->identity.account,
+                .identity = name ? name : client_variable(x->client, "REMOTE_ADDR"),
+        };
+}
+
+static void log_dates(const struct route *route, int64_t now)
+{
+        const struct config_version *meant = route->meant;
+        if (route->version != meant)
+                log_info("%s@%s is gone since %s: %s@%s stands in for it", route->model_name, meant->name,
+                         meant->sunset, route->model_name, route->version->name);
+        else if (meant->deprecated_unix && now >= meant->deprecated_unix)
+                log_info("%s@%s is deprecated since %s%s%s", route->model_name, meant->name,
+                         meant->deprecated, meant->sunset ? " and goes on " : "",
+                         meant->sunset ? meant->sunset : "");
+}
 
 static bool resolve(struct exchange *x, const char *name, enum model_task task, struct route *route,
                     struct err *err)
 {
+        const struct route_caller caller = caller_of(x);
+        int64_t now = clock_unix();
         x->model = name;
-        return route_resolve(x->config, x->identity.account, name, task, x->arena, route, err);
+        if (!route_resolve(x->config, &caller, name, task, now, x->arena, route, err))
+                return false;
+        x->route = route;
+        log_dates(route, now);
+        return true;
 }
 
 static struct relay_call make_call(struct exchange *x, const struct relay_env *env, const struct route *route)
@@ -98,18 +124,5 @@ bool handle_health(struct exchange *x, struct err *err)
 {
         (void)err;
         exchange_answer(x, "application/json", str_of("{\"status\":\"ok\"}\n"));
-        return true;
-}
-
-bool handle_status(struct exchange *x, struct err *err)
-{
-        const struct status_ask ask = {
-                .config = x->config, .state = x->gateway->state, .unix_ms = clock_unix_ms()};
-        struct buf *out = buf_in_arena(x->arena, STATUS_MAX);
-        struct status status;
-        status_collect(&ask, x->arena, &status);
-        if (!status_write(&status, out) || !buf_addc(out, '\n'))
-                return err_set(err, x->arena, ERR_INTERNAL, NULL, "the status is too long");
-        exchange_answer(x, "application/json", (struct str){out->data, out->len});
         return true;
 }

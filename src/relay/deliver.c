@@ -11,6 +11,20 @@ void deliver_header(struct relay_run *run, const char *name, const char *value)
         h->headers[h->header_count++] = (struct relay_header){name, value};
 }
 
+/* Of the version that was meant, whether or not another stands in for it. */
+static void add_dates(struct relay_run *run, const struct route *route)
+{
+        char text[ROUTE_DATE_MAX];
+        if (route->deprecated_unix) {
+                route_deprecation(route->deprecated_unix, text);
+                deliver_header(run, "deprecation", arena_strdup(run->call->arena, text));
+        }
+        if (route->sunset_unix) {
+                route_sunset(route->sunset_unix, text);
+                deliver_header(run, "sunset", arena_strdup(run->call->arena, text));
+        }
+}
+
 void deliver_prepare(struct relay_run *run, const struct config_target *target, const char *served_model,
                      bool stream)
 {
@@ -24,6 +38,7 @@ void deliver_prepare(struct relay_run *run, const struct config_target *target, 
         };
         deliver_header(run, "x-tollgate-model", call->route->model_name);
         deliver_header(run, "x-tollgate-version", call->route->version->name);
+        add_dates(run, call->route);
         if (target) {
                 deliver_header(run, "x-tollgate-provider", target->provider->name);
                 deliver_header(run, "x-tollgate-served-model", served_model ? served_model : target->model);

@@ -102,6 +102,8 @@ $models
 accounts = (
 $accounts
 );
+state     = "$run/state/state";
+@include "pins.conf"
 END
 cat >"$run/tollgate-local.conf" <<END
 var.tollgate_fcgi   := "$prefix/libexec/tollgate/tollgate.fcgi"
@@ -120,7 +122,7 @@ END
 server.username  = "$user"
 server.groupname = "$user"
 END
-mkdir "$run/htdocs"
+mkdir "$run/htdocs" "$run/state"
 cat >"$run/htdocs/form.html" <<'END'
 <!doctype html>
 <meta charset="utf-8">

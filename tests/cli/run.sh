@@ -10,7 +10,9 @@ unset TOLLGATE_CONF GATEWAY_INTERFACE TG_TEST_NONE
 TOLLGATE_DATADIR=$work TG_TEST_KEY=sk-never-shown
 export TOLLGATE_DATADIR TG_TEST_KEY
 : >"$work/catalogue.conf"
-sample=$source/conf/tollgate.conf
+# The sample as shipped, but for a state whose folder is there.
+sample=$work/sample.conf
+{ cat "$source/conf/tollgate.conf" && echo "state = \"$work/state\";"; } >"$sample"
 
 # expect EXIT COMMAND…: its output is left in $work/out, its errors in $work/err
 expect() {
@@ -65,7 +67,7 @@ err '^usage:'
 expect 2 "$tollgate" chekc
 err 'did you mean check'
 expect 2 "$tollgate" --nonsense
-for command in ask check key models; do
+for command in ask check key models pin; do
         expect 0 "$tollgate" $command --help
         out "^usage: tollgate $command"
         expect 2 "$tollgate" $command --nonsense
@@ -100,6 +102,25 @@ out '"good":false,"errors":2,"warnings":1'
 hidden sk-in-clear
 expect 3 "$tollgate" check -c "$sample" --as no-such-user-here
 err 'there is no user'
+
+cat >"$work/dates.conf" <<END
+state = "$work/none/state";
+providers = ( { name = "far"; dialect = "openai"; base = "https://far.example"; } );
+models = ( { name = "a"; use = "1"; versions = (
+        { name = "1"; deprecated = "2020-01-01"; targets = ( { provider = "far"; model = "x-latest"; } ); },
+        { name = "2"; sunset = "2020-01-01"; strategy = "cost"; targets = ( { provider = "far"; model = "old"; } ); } ); } );
+catalogue = ( { model = "old"; retires = "2020-02-02"; } );
+END
+expect 0 "$tollgate" check -c "$work/dates.conf"
+out 'dates.conf: warning: a@1: deprecated since 2020-01-01, and in force$'
+out 'dates.conf: warning: a@1: the model "x-latest" of provider "far" is whatever is newest$'
+out 'dates.conf: warning: a@2: gone since its sunset on 2020-01-01; its callers get a 404$'
+out 'dates.conf: warning: a@2: strategy "cost", and prices say nothing of "old"$'
+out 'dates.conf: warning: a@2: the model "old" of provider "far" was to retire on 2020-02-02$'
+out 'dates.conf: warning: state: the folder .*/none: No such file or directory$'
+out 'good: 1 provider, 1 model, 0 accounts, 6 warnings$'
+expect 0 "$tollgate" check -c "$work/dates.conf" --json
+out '"good":true,"errors":0,"warnings":6,.*"line":null,"text":"a@1: deprecated'
 
 # ---- key
 expect 0 "$tollgate" key new --name crm --account desk
@@ -138,6 +159,119 @@ models = ( { name = "search"; tasks = ["embed"];
 END
 expect 0 env TOLLGATE_DATADIR="$source/conf" "$tollgate" models -c "$work/vectors.conf"
 out 'far/gemini-embedding-001 \(gemini\), window 2048$'
+
+expect 0 "$tollgate" models -c "$work/dates.conf"
+out '^  a@1 \(in force\), deprecated 2020-01-01$'
+out '^  a@2, sunset 2020-01-01$'
+
+# ---- pin
+mkdir "$work/pin"
+pinned=$work/pin/main.conf pins=$work/pin/pins.conf
+{
+        echo 'providers = ( { name = "e"; dialect = "echo"; } );'
+        echo 'models = ( { name = "a"; use = "1"; versions = ('
+        for v in 1 2 3; do echo "  { name = \"$v\"; targets = ( { provider = \"e\"; model = \"x\"; } ); },"; done
+        echo '  { name = "old"; sunset = "2020-01-01"; targets = ( { provider = "e"; model = "x"; } ); } );'
+        echo '  canary = { version = "3"; percent = 5; }; },'
+        echo '  { name = "b"; versions = ( { name = "1"; targets = ( { provider = "e"; model = "x"; } ); } ); } );'
+} >"$pinned"
+expect 3 "$tollgate" pin -c "$pinned" a 2
+err '^@include "pins.conf"$'
+silent out
+expect 1 test -e "$pins"
+echo '@include "pins.conf"' >>"$pinned"
+chmod 640 "$pinned"
+expect 0 "$tollgate" pin -c "$pinned"
+out '^a: 1; canary 3 for 5%$'
+out '^b: 1$'
+expect 0 "$tollgate" pin -c "$pinned" --history
+silent out
+expect 1 "$tollgate" pin -c "$pinned" a --rollback
+err 'no pin to go back from'
+expect 1 "$tollgate" pin -c "$pinned" a 22
+err 'no version "22"; did you mean "2"\?'
+expect 1 "$tollgate" pin -c "$pinned" c 1
+expect 1 test -e "$pins"
+expect 0 env SUDO_USER=ann "$tollgate" pin -c "$pinned" a 2 --why 'say "hi" \ and ä; }'
+out '^a: 2 is in force \(was 1\)$'
+expect 0 "$tollgate" check -c "$pinned"
+expect 0 "$tollgate" pin -c "$pinned" a
+out '^a: 2, pinned by ann at 20[0-9-]{8}T[0-9:]{8}Z: say "hi" \\ and ä; }; canary 3 for 5%$'
+expect 0 test "$(stat -c %a "$pins")" = 640
+expect 0 "$tollgate" models -c "$pinned"
+out '^  a@2 \(in force, pinned by ann\)$'
+out '^  a@3 \(canary for 5%\)$'
+expect 0 "$tollgate" ask -c "$pinned" --json -m a good day
+out '"version":"2"'
+chmod 600 "$pins"
+expect 0 "$tollgate" pin -c "$pinned" a 3 --by 'the robot' --json
+out '^\{"model":"a","version":"3","previous":"2","by":"the robot","at":"[^"]*","file":".*/pins.conf"\}$'
+expect 0 test "$(stat -c %a "$pins")" = 600
+# Back, and back again; the same one twice is no step back.
+expect 0 "$tollgate" pin -c "$pinned" a --rollback
+out '^a: 2 is in force \(was 3\)$'
+expect 0 "$tollgate" pin -c "$pinned" a 2 --why again
+expect 0 "$tollgate" pin -c "$pinned" a --rollback --why 'as before'
+out '^a: 3 is in force \(was 2\)$'
+expect 0 "$tollgate" pin -c "$pinned" --history a
+out '^20[0-9-]*T[0-9:]*Z a 2 ann: say "hi"'
+out '^20[0-9-]*T[0-9:]*Z a 3 .* \(in force\): as before$'
+expect 0 test "$(wc -l <"$work/out")" = 5
+expect 0 "$tollgate" pin -c "$pinned" --history --json
+out '^\{"pins":\[\{"model":"a","version":"2","in_force":false,"by":"ann"'
+expect 0 "$tollgate" pin -c "$pinned" --json
+out '^\{"models":\[\{"model":"a","version":"3","pinned":true,.*"canary":\{"version":"3","percent":5\}\},\{"model":"b","version":"1","pinned":false\}\]\}$'
+expect 0 "$tollgate" pin -c "$pinned" a old
+err 'a@old is gone since its sunset on 2020-01-01: callers get a 404'
+for wrong in 'a 1 2' '--rollback' 'a 1 --rollback' '--history a 1' '--why x' 'a --by x'; do
+        expect 2 "$tollgate" pin -c "$pinned" $wrong
+done
+expect 2 "$tollgate" pin -c "$pinned" a 1 --why 'two
+lines'
+# A link leads to the file and stays one.
+mkdir "$work/pin/elsewhere"
+mv "$pins" "$work/pin/elsewhere/p" && ln -s elsewhere/p "$pins"
+expect 0 "$tollgate" pin -c "$pinned" a 1
+expect 0 test -L "$pins"
+expect 0 grep -q 'use = "1"' "$work/pin/elsewhere/p"
+rm "$pins"
+# Two at once: none is lost. Then the bound, which spares what is in force and what was before it.
+running=
+for i in 1 2 3 4 5 6 7 8; do
+        "$tollgate" pin -c "$pinned" a $((i % 3 + 1)) --why "run $i" >"$work/run.$i" 2>&1 &
+        running="$running $!"
+done
+for pid in $running; do
+        count=$((count + 1))
+        wait "$pid" || { echo "FAIL: a pin among others at once" && bad=$((bad + 1)); }
+done
+expect 0 test "$(grep -c 'run [1-8]' "$pins")" = 8
+{
+        echo 'pins = ( { model = "b"; use = "9"; }, { model = "b"; use = "1"; why = "kept"; }'
+        i=0
+        while [ $i -lt 498 ]; do
+                i=$((i + 1))
+                echo ", { model = \"a\"; use = \"2\"; why = \"row $i\"; }"
+        done
+        echo ');'
+} >"$pins"
+expect 0 "$tollgate" pin -c "$pinned" a 3
+expect 0 test "$(grep -c 'model = ' "$pins")" = 500
+expect 0 grep -q 'model = "b"; use = "9"' "$pins"
+expect 0 grep -q 'why = "kept"' "$pins"
+expect 1 grep -q '"row 1"' "$pins"
+expect 0 grep -q '"row 2"' "$pins"
+expect 0 "$tollgate" pin -c "$pinned" a --rollback
+out '^a: 2 is in force'
+# What would not load is not written; a configuration that is broken is not touched.
+echo 'pins = ( );' >"$work/pin/own.conf"
+sed 's/@include.*/@include "own.conf"\n@include "pins.conf"/' "$pinned" >"$work/pin/twice.conf"
+rm "$pins"
+expect 3 "$tollgate" pin -c "$work/pin/twice.conf" a 2
+err 'pins.conf:[0-9]+: error: duplicate setting'
+err 'nothing was written'
+expect 1 test -e "$pins"
+expect 0 test -z "$(find "$work/pin" -name '.pins.*')"
 
 # ---- ask
 expect 0 "$tollgate" ask -c "$sample" good day

@@ -113,7 +113,8 @@ static const struct {
         {"keepalive = -1;\n", {{1, false, "must be at least 0"}}},
         {"max_body = 10;\n", {{1, false, "max_body: must be at least 1024"}}},
         {"max_body = \"900M\";\n", {{1, false, "max_memory: must hold"}}},
-        {"retry_share = 1.5;\n", {{1, true, "retry_share is not in force yet"}, {1, false, "at most 1"}}},
+        {"retry_share = 1.5;\n", {{1, false, "at most 1"}}},
+        {"keep_days = 0;\n", {{1, true, "keep_days is not in force yet"}, {1, false, "at least 1"}}},
         /* values */
         {"log = { level = \"loud\"; file = \"x.log\"; };\n",
          {{1, false, "level: expected \"error\", \"warn\", \"info\" or \"debug\", not \"loud\""},
@@ -153,9 +154,7 @@ static const struct {
          {{1, false, "is no proxy"}}},
         {"providers = ( { name = \"o\"; dialect = \"openai\"; base = \"https://x\";\n"
          "limits = { zone = \"Mars/Base\"; rpm = -1; }; } );\n",
-         {{2, true, "limits is not in force yet"},
-          {2, false, "unknown time zone"},
-          {2, false, "rpm: must be at least 0"}}},
+         {{2, false, "unknown time zone"}, {2, false, "rpm: must be at least 0"}}},
         /* models */
         {P "models = ( { name = \"a\"; } );\n", {{2, false, "versions is missing"}}},
         {P "models = ( { name = \"a\";\n versions = ( ); } );\n", {{3, false, "\"a\" has none"}}},
@@ -181,12 +180,31 @@ static const struct {
          {{4, false, "\"y\" is another model than \"x\""}}},
         {P "models = ( { name = \"a\"; versions = ( { name = \"1\"; " T "\n"
            "deprecated = \"2026-13-01\";\nsunset = \"soon\";\nafter_sunset = \"1\"; } ); } );\n",
-         {{3, true, "not in force"},
-          {3, false, "is no date"},
-          {4, true, "not in force"},
-          {4, false, "is no date"},
-          {5, true, "not in force"},
-          {5, false, "this version itself"}}},
+         {{3, false, "is no date"}, {4, false, "is no date"}, {5, false, "this version itself"}}},
+        {P "models = ( { name = \"a\"; use = \"1\"; versions = (\n"
+           "{ name = \"1\"; " T
+           "after_sunset = \"2\"; deprecated = \"2026-06-02\";\nsunset = \"2026-06-01\"; },\n"
+           "{ name = \"2\"; " T "after_sunset = \"1\"; } ); } );\n",
+         {{4, false, "sunset: lies before"},
+          {5, true, "\"2\" has no sunset"},
+          {5, false, "after_sunset: leads back to \"2\""}}},
+        {P "models = ( { name = \"a\"; versions = ( { name = \"1\"; targets = ( { provider = \"e\"; model = "
+           "\"x\";\nlimits = { rpm = -1; queue = 1; }; } );\n"
+           "strategy = \"random\"; rescue = \"pray\"; hedge = \"p49\"; } ); } );\n",
+         {{3, false, "rpm: must be at least 0"},
+          {3, false, "unknown setting \"queue\""},
+          {4, false, "strategy: expected \"failover\""},
+          {4, false, "rescue: expected \"error\""},
+          {4, false, "hedge: expected \"off\", \"p50\" to \"p99\", or seconds"}}},
+        {P "models = ( { name = \"a\"; versions = ( { name = \"1\"; " T "\nhedge = 0; },\n{ name = \"2\"; " T
+           "hedge = \"1.2.3\"; },\n{ name = \"3\"; " T "hedge = true; } ); use = \"1\"; } );\n",
+         {{3, false, "hedge: expected"}, {4, false, "hedge: expected"}, {5, false, "found a boolean"}}},
+        {M "accounts = ( { name = \"x\"; models = [\"a\"]; limits = { queue = 61; }; } );\n",
+         {{3, false, "queue: must be at most 60"}}},
+        {"prices = ( { input = -1; } );\n",
+         {{1, false, "input: must be at least 0"},
+          {1, false, "model is missing"},
+          {1, true, "prices count"}}},
         {P "models = ( { name = \"a\"; versions = ( { name = \"1\"; " T "\n"
            "set = { temperature = 3; };\ndefault = { max_token = 5; top_p = \"x\"; reasoning_effort = "
            "\"some\"; }; } ); "
@@ -200,18 +218,17 @@ static const struct {
          {{2, false, "unknown setting \"top_p\"; it belongs inside \"set\""},
           {3, false, "did you mean \"max_tokens\"?"}}},
         {M "pins = ( { model = \"a\"; use = \"9\"; at = \"yesterday\"; } );\n",
-         {{3, true, "pins is not in force yet"}, {3, false, "is no time"}, {3, false, "no version \"9\""}}},
+         {{3, false, "is no time"}, {3, false, "no version \"9\""}}},
+        {M "pins = ( { model = \"a\"; use = \"1\"; why = \"two\\nlines\"; } );\n",
+         {{3, false, "holds a control character"}}},
         {P "models = ( { name = \"a\"; versions = ( { name = \"1\"; " T "} );\n"
            "canary = { version = \"3\"; percent = 101; }; } );\n",
-         {{3, true, "canary is not in force"},
-          {3, false, "percent: must be at most 100"},
-          {3, false, "no version \"3\""}}},
+         {{3, false, "percent: must be at most 100"}, {3, false, "no version \"3\""}}},
         /* accounts */
         {M "accounts = ( { name = \"x\"; models = \"a\"; } );\n",
          {{3, false, "models: expected an array of strings"}}},
         {M "accounts = ( { name = \"x\"; models = [ \"b\" ]; allow = [ \"all\" ]; per = \"day\"; } );\n",
          {{3, false, "allow: expected \"files\""},
-          {3, true, "per is not in force"},
           {3, false, "per: expected \"account\""},
           {3, false, "there is no model \"b\"; did you mean \"a\"?"}}},
         {"accounts = ( { name = \"x\"; direct = true; keys = (\n{ name = \"k\"; sha256 = \"abc\"; expires = "
@@ -438,6 +455,159 @@ static void settings_arrive(void **state)
         config_unref(again);
 }
 
+/* Strategies, limits and dates of versions. */
+static void what_holds_the_gate(void **state)
+{
+        (void)state;
+        const struct config *c = load_good(
+                "state = \"/tmp/s\"; retry_share = 0.5;\n"
+                "providers = ( { name = \"g\"; dialect = \"gemini\"; base = \"https://g.example\";\n"
+                "    limits = { rpm = 1000; tpm = 1000000; rpd = 10000; tpd = 7; concurrent = 200; }; },\n"
+                "  { name = \"o\"; dialect = \"openai\"; base = \"https://o.example\"; } );\n"
+                "models = ( { name = \"a\"; use = \"1\"; canary = { version = \"2\"; percent = 5; }; "
+                "versions = (\n"
+                "  { name = \"1\"; strategy = \"cost\"; rescue = \"match\"; hedge = \"p95\"; "
+                "reroute_refusals = "
+                "true;\n"
+                "    targets = ( { provider = \"g\"; model = \"x\"; weight = 3; limits = { rpm = 5; }; },\n"
+                "                { provider = \"g\"; model = \"y\"; limits = { zone = \"UTC\"; }; },\n"
+                "                { provider = \"o\"; model = \"z\"; } );\n"
+                "    retry = { attempts = 3; backoff = 1; max_backoff = 2; };\n"
+                "    breaker = { share = 0.25; minimum = 9; window = 10; cooldown = 5; };\n"
+                "    deprecated = \"1970-01-02\"; sunset = \"2026-12-31\"; after_sunset = \"2\"; },\n"
+                "  { name = \"2\"; hedge = 2.5; targets = ( { provider = \"o\"; model = \"z\"; } ); },\n"
+                "  { name = \"3\"; hedge = \"0.25\"; strategy = \"round-robin\"; rescue = \"hold\";\n"
+                "    targets = ( { provider = \"o\"; model = \"z\"; } ); } ); } );\n"
+                "accounts = ( { name = \"x\"; models = [\"*\"]; per = \"address\"; limits = { tpm = 9; queue "
+                "= 2.5; "
+                "queue_length = 3;\n"
+                "    zone = \"Europe/Berlin\"; }; } );\n"
+                "prices = ( { model = \"z*\"; input = 5; cached = 0.075; output = 0; }, { model = \"x\"; } "
+                ");\n",
+                0);
+        assert_string_equal(c->state, "/tmp/s");
+        assert_true(c->retry_share == 0.5);
+        const struct config_limits *g = &c->providers[0].limits, *x = &c->accounts[0].limits;
+        assert_int_equal(g->rpm, 1000);
+        assert_int_equal(g->tpd, 7);
+        assert_int_equal(g->concurrent, 200);
+        /* Google's day turns in California, unless the file says otherwise. */
+        assert_string_equal(g->zone, "America/Los_Angeles");
+        assert_non_null(g->days);
+        assert_ptr_equal(c->models[0].versions[0].targets[0].limits.days, g->days);
+        assert_non_null(x->days);
+        assert_string_equal(c->providers[1].limits.zone, "UTC");
+        assert_null(c->providers[1].limits.days);
+        assert_int_equal(x->queue_ms, 2500);
+        assert_int_equal(x->queue_length, 3);
+        assert_int_equal(c->accounts[0].per, PER_ADDRESS);
+        const struct config_model *m = &c->models[0];
+        const struct config_version *v = &m->versions[0];
+        assert_int_equal(v->strategy, STRATEGY_COST);
+        assert_int_equal(v->rescue, RESCUE_MATCH);
+        assert_true(v->reroute_refusals);
+        assert_true(v->hedge.percentile == 0.95);
+        assert_int_equal(v->hedge.after_ms, 0);
+        assert_true(m->versions[1].hedge.percentile == 0);
+        assert_int_equal(m->versions[1].hedge.after_ms, 2500);
+        assert_int_equal(m->versions[2].hedge.after_ms, 250);
+        assert_int_equal(m->versions[2].strategy, STRATEGY_ROUND_ROBIN);
+        assert_int_equal(v->targets[0].weight, 3);
+        assert_int_equal(v->targets[0].limits.rpm, 5);
+        assert_string_equal(v->targets[0].limits.zone, "America/Los_Angeles");
+        assert_string_equal(v->targets[1].limits.zone, "UTC");
+        assert_null(v->targets[1].limits.days);
+        assert_int_equal(v->targets[2].limits.rpm, 0);
+        assert_int_equal(v->retry.attempts, 3);
+        assert_int_equal(v->retry.max_backoff_ms, 2000);
+        assert_true(v->breaker.share == 0.25);
+        assert_int_equal(v->breaker.minimum, 9);
+        assert_int_equal(v->deprecated_unix, 86400);
+        assert_int_equal(v->sunset_unix, 1798675200);
+        assert_ptr_equal(v->after_sunset, &m->versions[1]);
+        assert_ptr_equal(m->use, v);
+        assert_ptr_equal(m->unpinned, v);
+        assert_null(m->pin);
+        assert_ptr_equal(m->canary, &m->versions[1]);
+        assert_int_equal(m->canary_percent, 5);
+        assert_int_equal(c->price_count, 2);
+        assert_string_equal(c->prices[0].pattern, "z*");
+        assert_int_equal(c->prices[0].input_micro, 5000000);
+        assert_int_equal(c->prices[0].cached_micro, 75000);
+        assert_int_equal(c->prices[0].output_micro, 0);
+        assert_int_equal(c->prices[1].output_micro, -1);
+        config_unref(c);
+}
+
+/* The file need not be there; another one must. The last pin of a model counts, earlier ones may be stale. */
+static void pins_are_in_force(void **state)
+{
+        (void)state;
+        static const char main_text[] = P
+                "models = ( { name = \"a\"; use = \"1\"; versions = ( { name = \"1\"; " T
+                "}, { name = \"2\"; " T "} ); },\n"
+                "  { name = \"b\"; versions = ( { name = \"1\"; " T "} ); } );\n@include \"sub/pins.conf\"\n";
+        static const char pins[] =
+                "pins = ( { model = \"a\"; use = \"gone\"; },\n"
+                "{ model = \"a\"; use = \"2\"; by = \"ann\"; at = \"2026-11-22T10:00:00Z\"; },\n"
+                "{ model = \"was\"; use = \"1\"; } );\n";
+        char sub[300], path[300];
+        snprintf(sub, sizeof sub, "%s/sub", folder);
+        snprintf(path, sizeof path, "%s/sub/pins.conf", folder);
+        mkdir(sub, 0700);
+        remove(path);
+        const struct config *c = load_good(main_text, 0);
+        assert_string_equal(c->pins_path, path);
+        assert_int_equal(c->pin_count, 0);
+        assert_string_equal(c->models[0].use->name, "1");
+        config_unref(c);
+
+        write_file("sub/pins.conf", pins);
+        c = load_good(main_text, 1); /* a model "was" is no more */
+        assert_int_equal(c->pin_count, 3);
+        assert_string_equal(c->models[0].use->name, "2");
+        assert_string_equal(c->models[0].unpinned->name, "1");
+        assert_ptr_equal(c->models[0].pin, &c->pins[1]);
+        assert_string_equal(c->pins[1].by, "ann");
+        assert_null(c->pins[1].why);
+        assert_null(c->models[1].pin);
+        config_unref(c);
+
+        /* A change can be tried before it is made. */
+        struct config_report r;
+        char main_path[300];
+        snprintf(main_path, sizeof main_path, "%s/main.conf", folder);
+        c = config_try(main_path, path, "pins = ( { model = \"a\"; use = \"1\"; } );\n", &r);
+        assert_non_null(c);
+        assert_string_equal(c->models[0].pin->use, "1");
+        config_unref(c);
+        config_report_free(&r);
+        assert_null(config_try(main_path, path, "pins = ( { model = \"a\"; use = \"3\"; } );\n", &r));
+        assert_int_equal(r.errors, 1);
+        assert_non_null(strstr(r.problems[0].file, "/sub/pins.conf"));
+        config_report_free(&r);
+        remove(path);
+
+        c = load_good(M, 0);
+        assert_null(c->pins_path);
+        config_unref(c);
+}
+
+static void what_means_nothing_is_warned_of(void **state)
+{
+        (void)state;
+        config_unref(
+                load_good(P "models = ( { name = \"s\"; tasks = [\"embed\"]; versions = ( { name = \"1\"; " T
+                            "hedge = \"p95\"; rescue = \"hold\"; } ); } );\n",
+                          2));
+        config_unref(
+                load_good(P "models = ( { name = \"s\"; tasks = [\"embed\"]; versions = ( { name = \"1\"; " T
+                            "hedge = \"off\"; rescue = \"error\"; } ); } );\n",
+                          0));
+        config_unref(load_good(M "accounts = ( { name = \"x\"; models = [\"a\"]; per = \"user\"; } );\n", 1));
+        config_unref(load_good("prices = ( { model = \"m\"; input = 1; } );\n", 1));
+}
+
 /* A secret that is missing takes its provider out of service; no message shows one. */
 static void secrets(void **state)
 {
@@ -648,6 +818,9 @@ int main(void)
                 cmocka_unit_test(wrong_ones_are_told),
                 cmocka_unit_test(an_empty_file_has_the_defaults),
                 cmocka_unit_test(settings_arrive),
+                cmocka_unit_test(what_holds_the_gate),
+                cmocka_unit_test(pins_are_in_force),
+                cmocka_unit_test(what_means_nothing_is_warned_of),
                 cmocka_unit_test(secrets),
                 cmocka_unit_test(includes),
                 cmocka_unit_test(other_line_ends_and_marks),

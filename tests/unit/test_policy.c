@@ -3,10 +3,13 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
 
+#include "policy/advice.h"
+#include "policy/catalogue.h"
 #include "policy/fault.h"
 #include "policy/route.h"
 
@@ -152,7 +155,8 @@ static void names_lead_to_versions(void **state)
                 struct arena *a = arena_new();
                 struct route route;
                 struct err e = {0};
-                bool ok = route_resolve(&conf, rows[i].account, rows[i].name, rows[i].task, a, &route, &e);
+                const struct route_caller caller = {.account = rows[i].account};
+                bool ok = route_resolve(&conf, &caller, rows[i].name, rows[i].task, 0, a, &route, &e);
                 assert_int_equal(e.cause, rows[i].cause);
                 assert_int_equal(ok, rows[i].cause == ERR_NONE);
                 if (ok) {
@@ -163,12 +167,287 @@ static void names_lead_to_versions(void **state)
         }
 }
 
+/* ---------------------------------------------------------------- versions */
+
+/* A chain 1 → 2 → 3 that ends one after another, one that ends without a successor, and a circle. */
+enum { JUNE = 1780272000, JULY = 1782864000, AUGUST = 1785542400 };
+static const struct config_version chain[] = {
+        {.name = "1",
+         .targets = &target,
+         .target_count = 1,
+         .deprecated = "2026-01-01",
+         .deprecated_unix = 1767225600,
+         .sunset = "2026-06-01",
+         .sunset_unix = JUNE,
+         .after_sunset = &chain[1]},
+        {.name = "2",
+         .targets = &target,
+         .target_count = 1,
+         .sunset = "2026-07-01",
+         .sunset_unix = JULY,
+         .after_sunset = &chain[2]},
+        {.name = "3", .targets = &target, .target_count = 1},
+        {.name = "4", .targets = &target, .target_count = 1, .sunset = "2026-08-01", .sunset_unix = AUGUST},
+        {.name = "5",
+         .targets = &target,
+         .target_count = 1,
+         .sunset = "2026-06-01",
+         .sunset_unix = JUNE,
+         .after_sunset = &chain[5]},
+        {.name = "6",
+         .targets = &target,
+         .target_count = 1,
+         .sunset = "2026-06-01",
+         .sunset_unix = JUNE,
+         .after_sunset = &chain[4]},
+};
+static const struct config_pin pin = {.model = "m", .use = "1"};
+
+static void versions_come_and_go(void **state)
+{
+        (void)state;
+        static const struct {
+                const char *asked;
+                const struct config_version *use, *canary;
+                const struct config_pin *pin;
+                int64_t now;
+                const char *version; /* NULL: 404 */
+                enum route_why why;
+                const char *meant;
+        } rows[] = {
+                {"m", &chain[0], NULL, NULL, JUNE - 1, "1", ROUTE_USE, "1"},
+                {"m", &chain[0], NULL, &pin, JUNE - 1, "1", ROUTE_PIN, "1"},
+                {"m@1", &chain[2], NULL, &pin, JUNE - 1, "1", ROUTE_ASKED, "1"},
+                {"m@1", &chain[2], NULL, NULL, JUNE, "2", ROUTE_AFTER_SUNSET, "1"},
+                {"m", &chain[0], NULL, &pin, JUNE, "2", ROUTE_AFTER_SUNSET, "1"},
+                {"m@1", &chain[2], NULL, NULL, JULY, "3", ROUTE_AFTER_SUNSET, "1"},
+                {"m@4", &chain[2], NULL, NULL, AUGUST - 1, "4", ROUTE_ASKED, "4"},
+                {"m@4", &chain[2], NULL, NULL, AUGUST, NULL, ROUTE_ASKED, "4"},
+                {"m", &chain[3], NULL, NULL, AUGUST, NULL, ROUTE_USE, "4"},
+                {"m@5", &chain[2], NULL, NULL, JUNE, NULL, ROUTE_ASKED, "5"},
+                /* The canary is for who names no version, and takes nobody with it when it is gone. */
+                {"m", &chain[2], &chain[3], &pin, AUGUST - 1, "4", ROUTE_CANARY, "4"},
+                {"m@3", &chain[2], &chain[3], NULL, AUGUST - 1, "3", ROUTE_ASKED, "3"},
+                {"m", &chain[2], &chain[3], NULL, AUGUST, "3", ROUTE_USE, "3"},
+                {"m", &chain[3], &chain[0], NULL, JUNE, "2", ROUTE_AFTER_SUNSET, "1"},
+        };
+        static const char *const all[] = {"*"};
+        static const struct config_account account = {.name = "x", .models = all, .model_count = 1};
+        const struct route_caller caller = {&account, "somebody"};
+        for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+                const struct config_model m = {.name = "m",
+                                               .tasks = TASK_CHAT,
+                                               .versions = chain,
+                                               .version_count = 6,
+                                               .use = rows[i].use,
+                                               .pin = rows[i].pin,
+                                               .canary = rows[i].canary,
+                                               .canary_percent = 100};
+                const struct config c = {.models = &m, .model_count = 1};
+                struct arena *a = arena_new();
+                struct route r;
+                struct err e = {0};
+                bool ok = route_resolve(&c, &caller, rows[i].asked, TASK_CHAT, rows[i].now, a, &r, &e);
+                if (ok != (rows[i].version != NULL) || (ok && strcmp(r.version->name, rows[i].version) != 0))
+                        print_error("row %zu\n", i);
+                assert_int_equal(ok, rows[i].version != NULL);
+                assert_int_equal(e.cause, ok ? ERR_NONE : ERR_MODEL_NOT_FOUND);
+                if (ok) {
+                        assert_string_equal(r.version->name, rows[i].version);
+                        assert_int_equal(r.why, rows[i].why);
+                        assert_string_equal(r.meant->name, rows[i].meant);
+                        assert_true(r.sunset_unix == r.meant->sunset_unix);
+                        assert_true(r.deprecated_unix == r.meant->deprecated_unix);
+                } else {
+                        assert_non_null(strstr(e.message, "is gone since 2026-0"));
+                }
+                arena_free(a);
+        }
+}
+
+static size_t share(const char *model, int64_t percent, const char *account, uint8_t *side)
+{
+        const struct config_model m = {
+                .name = model, .canary = &chain[0], .canary_percent = percent, .use = &chain[2]};
+        const struct config_account a = {.name = account};
+        size_t in = 0;
+        for (size_t i = 0; i < 10000; i++) {
+                char name[32];
+                snprintf(name, sizeof name, "user%zu", i);
+                const struct route_caller caller = {&a, name};
+                side[i] = route_in_canary(&m, &caller);
+                in += side[i];
+        }
+        return in;
+}
+
+/* The share is right within a point; each caller stays on its side; a larger share only adds; canaries of two
+ * models don't hit the same callers. */
+static void canaries(void **state)
+{
+        (void)state;
+        static uint8_t five[10000], again[10000], twenty[10000], other[10000];
+        static const int64_t percents[] = {1, 5, 10, 25, 50, 75, 99};
+        for (size_t i = 0; i < sizeof percents / sizeof *percents; i++) {
+                size_t in = share("m", percents[i], "x", five);
+                assert_in_range(in, percents[i] * 100 - 100, percents[i] * 100 + 100);
+        }
+        assert_int_equal(share("m", 0, "x", five), 0);
+        assert_int_equal(share("m", 100, "x", five), 10000);
+        share("m", 5, "x", five);
+        share("m", 5, "x", again);
+        share("m", 20, "x", twenty);
+        size_t n = share("n", 20, "x", other), both = 0;
+        assert_memory_equal(five, again, sizeof five);
+        for (size_t i = 0; i < 10000; i++) {
+                assert_true(!five[i] || twenty[i]);
+                both += twenty[i] && other[i];
+        }
+        assert_in_range(n, 1900, 2100);
+        assert_in_range(both, 300, 500); /* 4 % by chance */
+        share("m", 20, "y", other);
+        assert_memory_not_equal(twenty, other, sizeof twenty);
+        /* The command line takes what is in force. */
+        const struct config_model m = {.name = "m", .canary = &chain[0], .canary_percent = 100};
+        assert_false(route_in_canary(&m, &(struct route_caller){0}));
+        /* As documented, reckoned elsewhere: 1933 of 10000. */
+        const struct config_account a = {.name = "helpdesk"};
+        const struct config_model fixed = {.name = "assistant", .canary = &chain[0], .canary_percent = 20};
+        const struct config_model less = {.name = "assistant", .canary = &chain[0], .canary_percent = 19};
+        const struct route_caller alice = {&a, "alice"};
+        assert_true(route_in_canary(&fixed, &alice));
+        assert_false(route_in_canary(&less, &alice));
+}
+
+static void dates_of_headers(void **state)
+{
+        (void)state;
+        char text[ROUTE_DATE_MAX];
+        route_deprecation(1793491200, text);
+        assert_string_equal(text, "@1793491200");
+        static const struct {
+                int64_t at;
+                const char *text;
+        } rows[] = {
+                {1798675200, "Thu, 31 Dec 2026 00:00:00 GMT"},
+                {0, "Thu, 01 Jan 1970 00:00:00 GMT"},
+                {951782400, "Tue, 29 Feb 2000 00:00:00 GMT"},
+                {4102444799, "Thu, 31 Dec 2099 23:59:59 GMT"},
+        };
+        for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+                route_sunset(rows[i].at, text);
+                assert_string_equal(text, rows[i].text);
+        }
+}
+
+/* ---------------------------------------------------------------- advice */
+
+struct said {
+        size_t count;
+        const char *texts[16];
+};
+
+static void keep(void *context, const char *text)
+{
+        struct said *s = context;
+        assert_true(s->count < 16);
+        s->texts[s->count++] = text;
+}
+
+static void operators_are_advised(void **state)
+{
+        (void)state;
+        static const struct config_target targets[] = {
+                {.provider = &provider, .model = "x-latest"},
+                {.provider = &provider, .model = "x-preview"},
+                {.provider = &provider, .model = "old"},
+                {.provider = &provider, .model = "soon"},
+                {.provider = &provider, .model = "later"},
+                {.provider = &provider, .model = "x-preview-09-2025"},
+        };
+        static const struct config_catalogue_row catalogue[] = {
+                {.pattern = "old", .caps = {.retires = "2026-05-30"}},
+                {.pattern = "soon", .caps = {.retires = "2026-07-01"}},
+                {.pattern = "later", .caps = {.retires = "2026-07-02"}},
+        };
+        static const struct config_price prices[] = {
+                {"x*", 1, 1, 1}, {"old", 1, 1, -1}, {"later", 1, -1, 1}, {"soon", 0, 0, 0}};
+        const struct config_version v[] = {
+                {.name = "a", .targets = targets, .target_count = 6, .strategy = STRATEGY_COST},
+                {.name = "b", .deprecated = "2026-05-01", .deprecated_unix = JUNE - 86400},
+                {.name = "c", .sunset = "2026-06-01", .sunset_unix = JUNE, .after_sunset = &v[0]},
+                {.name = "d", .sunset = "2026-06-02", .sunset_unix = JUNE + 86400},
+        };
+        const struct config_model m = {.name = "m", .versions = v, .version_count = 4, .use = &v[2]};
+        const struct config c = {.models = &m,
+                                 .model_count = 1,
+                                 .catalogue = catalogue,
+                                 .catalogue_count = 3,
+                                 .prices = prices,
+                                 .price_count = 4};
+        static const char *const expected[] = {
+                "m@a: the model \"x-latest\" of provider \"gemini\" is whatever is newest",
+                "m@a: the model \"x-preview\" of provider \"gemini\" is a preview",
+                "m@a: strategy \"cost\", and prices say nothing of \"old\"",
+                "m@a: the model \"old\" of provider \"gemini\" was to retire on 2026-05-30",
+                "m@a: the model \"soon\" of provider \"gemini\" retires on 2026-07-01",
+                "m@b: deprecated since 2026-05-01",
+                "m@c: gone since its sunset on 2026-06-01, and in force; its callers get a",
+        };
+        struct arena *a = arena_new();
+        struct said s = {0};
+        advice_give(&c, JUNE, a, keep, &s);
+        for (size_t i = 0; i < s.count && i < 7; i++)
+                assert_non_null(strstr(s.texts[i], expected[i]));
+        assert_int_equal(s.count, 7);
+        arena_free(a);
+}
+
+static void moving_ids(void **state)
+{
+        (void)state;
+        static const char *const moving[] = {"latest", "gpt-5-chat-latest", "claude-3-7-sonnet-latest",
+                                             "gemini-3.1-pro-preview", "llama3:latest"};
+        static const char *const fixed[] = {"gpt-5.5-2026-04-23", "gemini-2.5-flash-preview-09-2025",
+                                            "latest-1", "claude-opus-4-7", "preview"};
+        for (size_t i = 0; i < 5; i++) {
+                assert_non_null(advice_moving(moving[i]));
+                assert_null(advice_moving(fixed[i]));
+        }
+}
+
+/* As a row of the catalogue: the longest literal part, an id before a glob, a later row before an earlier
+ * one. */
+static void prices_are_matched(void **state)
+{
+        (void)state;
+        static const struct config_price prices[] = {{"gpt-*", 1, 1, 1}, {"gpt-5*", 2, 2, 2},
+                                                     {"gpt-5", 3, 3, 3}, {"gpt-5.5", 4, 4, 4},
+                                                     {"gpt-*", 5, 5, 5}, {"g*", 6, 6, 6}};
+        const struct config c = {.prices = prices, .price_count = 6};
+        static const struct {
+                const char *model;
+                int64_t price; /* 0: none */
+        } rows[] = {{"gpt-4", 5}, {"gpt-5", 3}, {"gpt-5-2026-04-23", 3}, {"gpt-5-mini", 2}, {"gpt-5.5", 4},
+                    {"gemma", 6}, {"claude", 0}};
+        for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+                const struct config_price *p = catalogue_price(&c, rows[i].model);
+                assert_int_equal(p ? p->input_micro : 0, rows[i].price);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(every_fault_has_its_row),
                 cmocka_unit_test(several_faults_tell_one_thing),
                 cmocka_unit_test(names_lead_to_versions),
+                cmocka_unit_test(versions_come_and_go),
+                cmocka_unit_test(canaries),
+                cmocka_unit_test(dates_of_headers),
+                cmocka_unit_test(operators_are_advised),
+                cmocka_unit_test(moving_ids),
+                cmocka_unit_test(prices_are_matched),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
