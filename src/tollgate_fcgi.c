@@ -132,9 +132,11 @@ static int serve_cgi(void)
         struct gateway g = {.workers = 1};
         g.watch = config_watch_new(NULL);
         g.pool = upstream_pool_new();
+        g.states = state_holder_new();
         struct client *client = client_from_cgi();
         gateway_serve(&g, client);
         client_free(client);
+        state_holder_free(g.states);
         upstream_pool_free(g.pool);
         config_watch_free(g.watch);
         return 0;
@@ -181,7 +183,8 @@ static int serve_fastcgi(const struct options *o)
         buf_init(&early, EARLY_LOG_MAX);
         log_bind(early_line, &early, NULL);
         g.watch = config_watch_new(o->config);
-        g.workers = worker_count(o, g.watch);
+        gateway_set_workers(&g, worker_count(o, g.watch));
+        g.states = state_holder_new();
         log_bind(NULL, NULL, NULL);
         atomic_store(&g.kept_log, early.data);
         g.pool = upstream_pool_new();
@@ -201,6 +204,7 @@ static int serve_fastcgi(const struct options *o)
                 log_warn("requests were still running at the end");
                 _exit(0);
         }
+        state_holder_free(g.states);
         upstream_pool_free(g.pool);
         config_watch_free(g.watch);
         tell_kept_log(&g);

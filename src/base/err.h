@@ -53,6 +53,7 @@ struct err {
         const char *code;       /* overrides openai_code / plain_code, or NULL */
         const char *allow;      /* ERR_METHOD: the methods */
         int64_t retry_after_ms; /* 0: unknown */
+        bool final;             /* asking again can't help, whatever the row says */
 };
 
 const struct err_row *err_row(enum err_cause cause);

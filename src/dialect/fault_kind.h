@@ -5,6 +5,7 @@
 #ifndef TOLLGATE_DIALECT_FAULT_KIND_H
 #define TOLLGATE_DIALECT_FAULT_KIND_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum fault_kind {
@@ -31,6 +32,9 @@ enum fault_kind {
         FAULT_MALFORMED,      /* not what the dialect allows, or beyond our caps */
         FAULT_IN_BODY,        /* 200 with an error inside, or an error event in the stream */
         FAULT_OUT_OF_SERVICE, /* not asked at all: its secret is missing */
+        FAULT_AT_LIMIT,       /* not asked: a limit of ours, or the provider's own word on it */
+        FAULT_COOLING,        /* not asked: its provider named a time that has not come */
+        FAULT_BROKEN,         /* not asked: its circuit breaker is open */
         FAULT_KINDS
 };
 
@@ -40,6 +44,8 @@ struct upstream_fault {
         const char *message;             /* provider's words, cleaned and capped at 2 KiB; NULL: none */
         const char *type, *code, *param; /* provider's, or NULL */
         int64_t retry_after_ms;          /* 0: not said */
+        bool per_day;                    /* a rate limit that lasts until the provider's day ends */
+        bool sure; /* leaves no doubt that it is about our credentials, our credit or the model as such */
 };
 
 #endif

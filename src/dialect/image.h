@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "base/str.h"
 
 struct image_info {
         const char *media_type; /* static: "image/png" */
@@ -14,6 +15,9 @@ struct image_info {
 
 /* False: no image we know. Reads only within len; a cut or hostile file is fine. */
 bool image_identify(const void *bytes, size_t len, struct image_info *out);
+/* The same from base64 text, standard or of URLs, of which only the beginning is decoded, and of a JPEG what
+ * leads to its size. Allocates nothing. */
+bool image_identify_base64(struct str text, struct image_info *out);
 /* Also "application/pdf" by its magic; NULL when unknown. */
 const char *media_type_of_bytes(const void *bytes, size_t len);
 

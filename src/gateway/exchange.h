@@ -3,6 +3,7 @@
 #define TOLLGATE_GATEWAY_EXCHANGE_H
 
 #include "gateway/account.h"
+#include "gateway/caller.h"
 #include "gateway/endpoints.h"
 #include "gateway/gateway.h"
 #include "gateway/request.h"
@@ -16,6 +17,8 @@ struct exchange {
         struct endpoint_match match;
         const struct dialect *dialect;
         struct identity identity;
+        struct subject caller; /* whose limits count */
+        struct state *state;
         struct answer_context answer;
         struct client_input input;
         struct relay_record record;
@@ -34,6 +37,7 @@ bool handle_model(struct exchange *x, struct err *err);
 bool handle_health(struct exchange *x, struct err *err);
 bool handle_status(struct exchange *x, struct err *err);
 
+struct relay_env exchange_env(struct exchange *x);
 /* Sends a whole answer with status 200. */
 void exchange_answer(struct exchange *x, const char *content_type, struct str body);
 

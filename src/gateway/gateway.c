@@ -10,6 +10,8 @@
 #include "gateway/exchange.h"
 #include "gateway/guard.h"
 #include "gateway/operator.h"
+#include "relay/admission.h"
+#include "relay/limit_headers.h"
 
 /* Workers that no model request may take. */
 enum { KEPT_WORKERS = 2, RETRY_MS = 1000, KEPT_LOG_MAX = 64 << 10 };
@@ -60,6 +62,8 @@ static void set_cors(struct exchange *x, const char *allow)
                 "x-request-id, request-id, retry-after, x-should-retry, x-tollgate-model, "
                 "x-tollgate-version, "
                 "x-tollgate-provider, x-tollgate-served-model, x-tollgate-attempts, x-tollgate-adjusted, "
+                "x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, "
+                "x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens, "
                 "deprecation, sunset");
         if (!allow)
                 return;
@@ -148,6 +152,38 @@ static bool take_worker(struct exchange *x, struct err *err)
         return false;
 }
 
+/* The state, and the account's limits before any work is done (SECURITY item 4). */
+static bool check_limits(struct exchange *x, struct err *err)
+{
+        struct limit_views views = {0};
+        struct relay_header headers[LIMIT_HEADERS];
+        if (!x->match.endpoint->holds_worker)
+                return true;
+        x->state = state_holder_get(x->gateway->states, x->config);
+        if (!x->state) {
+                err_set(err, x->arena, ERR_OVERLOADED, NULL,
+                        "the gateway's shared state can't be used; tell the administrator");
+                err->retry_after_ms = RETRY_MS;
+                return false;
+        }
+        x->caller = caller_subject(x->arena, &x->identity, client_variable(x->client, "REMOTE_ADDR"));
+        const struct relay_env env = exchange_env(x);
+        if (admission_peek(&env, x->identity.account, x->caller, x->arena, &views, err))
+                return true;
+        size_t count = limit_headers(x->arena, &views, headers);
+        for (size_t i = 0; i < count; i++)
+                client_set_header(x->client, headers[i].name, headers[i].value);
+        return false;
+}
+
+void gateway_set_workers(struct gateway *g, int workers)
+{
+        int models = workers > KEPT_WORKERS ? workers - KEPT_WORKERS : 1;
+        g->workers = workers;
+        /* A fourth of them is left for those who need not wait. */
+        g->waiting.most = models * 3 / 4;
+}
+
 static void make_input(struct exchange *x)
 {
         const struct endpoint *e = x->match.endpoint;
@@ -190,7 +226,7 @@ static bool serve(struct exchange *x, struct err *err)
         set_cors(x, NULL);
         if (!e)
                 return endpoint_find(x->arena, r->method, r->path, &x->match, err);
-        if (!check_access(x, err) || !check_media_type(x, err))
+        if (!check_access(x, err) || !check_media_type(x, err) || !check_limits(x, err))
                 return false;
         if (e->body == BODY_NONE)
                 return e->handle(x, err);
@@ -236,16 +272,18 @@ static void log_request(struct exchange *x, const struct err *e)
                 return;
         }
         log_info("%.20s %s %d account=%s %s:%s model=%s version=%s%s%s provider=%s upstream=%s served=%s "
-                 "attempts=%lld input=%lld cached=%lld output=%lld reasoning=%lld first_ms=%lld "
+                 "attempts=%lld retries=%lld queue_ms=%lld input=%lld cached=%lld output=%lld reasoning=%lld "
+                 "first_ms=%lld "
                  "ms=%lld%s%s%s%s%s%s",
                  x->request.method, path, status, x->identity.account ? x->identity.account->name : "-",
                  kinds[x->identity.kind], by, model, x->answer.version ? x->answer.version : "-",
                  chosen ? " by=" : "", chosen ? route_why_name(x->route->why) : "",
                  r->provider ? r->provider : "-", text_word(upstream, sizeof upstream, r->upstream_model),
                  text_word(served, sizeof served, r->served_model), (long long)r->attempts,
-                 (long long)r->usage.input, (long long)r->usage.cached, (long long)r->usage.output,
-                 (long long)r->usage.reasoning, (long long)r->first_token_ms, took,
-                 r->streamed ? " stream" : "", r->fast_path ? " fast" : "", r->whole ? "" : " incomplete",
+                 (long long)r->retries, (long long)r->queue_ms, (long long)r->usage.input,
+                 (long long)r->usage.cached, (long long)r->usage.output, (long long)r->usage.reasoning,
+                 (long long)r->first_token_ms, took, r->streamed ? " stream" : "",
+                 r->fast_path ? " fast" : "", r->whole ? "" : " incomplete",
                  r->client_left ? " client-left" : "", r->upstream_request_id ? " upstream_id=" : "",
                  r->upstream_request_id ? text_word(upstream_id, sizeof upstream_id, r->upstream_request_id)
                                         : "");

@@ -9,12 +9,14 @@
 #include "base/meter.h"
 #include "config/config.h"
 #include "gateway/client.h"
+#include "gateway/state_holder.h"
 #include "upstream/transport.h"
 
 struct gateway {
         struct config_watch *watch;
         struct upstream_pool *pool;
-        struct state *state; /* what all processes share (store/state.h) */
+        struct state_holder *states;
+        struct relay_waiting waiting;
         struct meter memory;
         _Atomic int busy;         /* model requests under way */
         int workers;              /* threads of this process; two are kept for what must always answer */
@@ -23,6 +25,9 @@ struct gateway {
         bool socket_is_remote; /* the listening socket is TCP: REMOTE_USER and SSL_* are not believed unless
                                   configured */
 };
+
+/* How many of the workers may wait for a turn (queues, cool-downs): never the last ones. */
+void gateway_set_workers(struct gateway *g, int workers);
 
 /* Serves one request, whatever it is; never fails. */
 void gateway_serve(struct gateway *g, struct client *client);

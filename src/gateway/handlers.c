@@ -48,6 +48,7 @@ static struct relay_call make_call(struct exchange *x, const struct relay_env *e
                 .arena = x->arena,
                 .dialect = x->dialect,
                 .account = x->identity.account,
+                .caller = x->caller,
                 .route = route,
                 .answer = &x->answer,
                 .body = x->request.body,
@@ -57,12 +58,15 @@ static struct relay_call make_call(struct exchange *x, const struct relay_env *e
         };
 }
 
-static struct relay_env make_env(struct exchange *x)
+struct relay_env exchange_env(struct exchange *x)
 {
         return (struct relay_env){
                 .config = x->config,
                 .pool = x->gateway->pool,
                 .memory = &x->gateway->memory,
+                .state = x->state,
+                /* A CGI process has one worker, and nobody else to keep it for. */
+                .waiting = x->gateway->workers > 1 ? &x->gateway->waiting : NULL,
         };
 }
 
@@ -95,7 +99,7 @@ bool handle_chat(struct exchange *x, struct err *err)
         x->answer.stream_usage = r->stream_usage;
         if (!resolve(x, r->model, task_of(x, r), route, err))
                 return false;
-        const struct relay_env env = make_env(x);
+        const struct relay_env env = exchange_env(x);
         const struct relay_call call = make_call(x, &env, route);
         relay_chat(&call, r, &x->record);
         return true;
@@ -114,7 +118,7 @@ bool handle_embed(struct exchange *x, struct err *err)
         x->answer.embed_batch = x->match.endpoint->batch;
         if (!resolve(x, r->model, TASK_EMBED, route, err))
                 return false;
-        const struct relay_env env = make_env(x);
+        const struct relay_env env = exchange_env(x);
         const struct relay_call call = make_call(x, &env, route);
         relay_embed(&call, r, &x->record);
         return true;

@@ -9,9 +9,15 @@ enum { STATUS_MAX = 4 << 20 };
 bool handle_status(struct exchange *x, struct err *err)
 {
         const struct status_ask ask = {
-                .config = x->config, .state = x->gateway->state, .unix_ms = clock_unix_ms()};
+                .config = x->config,
+                .state = state_holder_get(x->gateway->states, x->config),
+                .unix_ms = clock_unix_ms(),
+        };
         struct buf *out = buf_in_arena(x->arena, STATUS_MAX);
         struct status status;
+        if (!ask.state)
+                return err_set(err, x->arena, ERR_OVERLOADED, NULL,
+                               "the gateway's shared state can't be used; its log says why");
         status_collect(&ask, x->arena, &status);
         if (!status_write(&status, out) || !buf_addc(out, '\n'))
                 return err_set(err, x->arena, ERR_INTERNAL, NULL, "the status is too long");

@@ -10,7 +10,8 @@
 
 struct estimate {
         int64_t input;
-        int64_t output_max; /* the caller's ceiling, or the model's; 0: none is known */
+        int64_t output_max; /* the caller's ceiling, or the model's; 0: none is known; -1: no output
+                               (embeddings) */
 };
 
 /* provider: whose rule for images counts (DIALECT_NONE, ECHO: openai's). */

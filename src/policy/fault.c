@@ -1,29 +1,53 @@
 #include "policy/fault.h"
 
+#include "policy/retry.h"
+
+/* Named for the table's sake: a row reads like the design's. */
+#define TARGETS_FAULT .next = NEXT_ANY, .mark = MARK_FAILURE
+#define NOT_ASKED     .next = NEXT_ANY, .mark = MARK_NONE
+#define CALLERS_FAULT .asked = true, .callers = true
+#define REACHED       .asked = true
+
 static const struct fault_row rows[FAULT_KINDS] = {
-        [FAULT_NONE] = {"none", false, false, ERR_INTERNAL},
-        [FAULT_RATE_LIMIT] = {"rate limit", true, false, ERR_OVERLOADED},
-        [FAULT_QUOTA] = {"credit used up", true, false, ERR_UPSTREAM_CREDENTIALS},
-        [FAULT_CREDENTIALS] = {"credentials refused", true, false, ERR_UPSTREAM_CREDENTIALS},
-        [FAULT_FORBIDDEN] = {"forbidden", true, false, ERR_UPSTREAM_CREDENTIALS},
-        [FAULT_MODEL_GONE] = {"model gone", true, false, ERR_UPSTREAM},
-        [FAULT_BAD_REQUEST] = {"bad request", false, true, ERR_PROVIDER_REFUSED},
-        [FAULT_CONTEXT_LENGTH] = {"context too long", true, true, ERR_CONTEXT_LENGTH},
-        [FAULT_CONTENT_POLICY] = {"content policy", false, true, ERR_CONTENT_POLICY},
-        [FAULT_SERVER] = {"server error", true, false, ERR_UPSTREAM},
-        [FAULT_OVERLOAD] = {"overloaded", true, false, ERR_OVERLOADED},
-        [FAULT_TIMEOUT] = {"timeout there", true, false, ERR_UPSTREAM_TIMEOUT},
-        [FAULT_DNS] = {"name not found", true, false, ERR_UPSTREAM},
-        [FAULT_CONNECT] = {"no connection", true, false, ERR_UPSTREAM},
-        [FAULT_CONNECT_TIME] = {"no connection in time", true, false, ERR_UPSTREAM_TIMEOUT},
-        [FAULT_TLS] = {"TLS failed", true, false, ERR_UPSTREAM},
-        [FAULT_FIRST_TOKEN] = {"silence before the first token", true, false, ERR_UPSTREAM_TIMEOUT},
-        [FAULT_IDLE] = {"stall in the stream", true, false, ERR_UPSTREAM_TIMEOUT},
-        [FAULT_ATTEMPT_TIME] = {"attempt took too long", true, false, ERR_UPSTREAM_TIMEOUT},
-        [FAULT_CUT] = {"connection cut", true, false, ERR_UPSTREAM},
-        [FAULT_MALFORMED] = {"malformed answer", true, false, ERR_UPSTREAM},
-        [FAULT_IN_BODY] = {"error inside the answer", true, false, ERR_UPSTREAM},
-        [FAULT_OUT_OF_SERVICE] = {"out of service", true, false, ERR_UPSTREAM_CREDENTIALS},
+        [FAULT_NONE] = {"none", .tells = ERR_INTERNAL},
+        [FAULT_RATE_LIMIT] = {"rate limit", AGAIN_BACKOFF, NEXT_ANY, MARK_COOL, REACHED,
+                              .tells = ERR_OVERLOADED},
+        [FAULT_QUOTA] = {"credit used up", AGAIN_NEVER, NEXT_ANY, MARK_OUT, REACHED,
+                         .tells = ERR_UPSTREAM_CREDENTIALS},
+        [FAULT_CREDENTIALS] = {"credentials refused", AGAIN_NEVER, NEXT_ANY, MARK_OUT, REACHED,
+                               .tells = ERR_UPSTREAM_CREDENTIALS},
+        [FAULT_FORBIDDEN] = {"forbidden", AGAIN_NEVER, NEXT_ANY, MARK_OUT, REACHED,
+                             .tells = ERR_UPSTREAM_CREDENTIALS},
+        [FAULT_MODEL_GONE] = {"model gone", AGAIN_NEVER, NEXT_ANY, MARK_OUT, REACHED, .tells = ERR_UPSTREAM},
+        [FAULT_BAD_REQUEST] = {"bad request", AGAIN_NEVER, NEXT_NONE, MARK_NONE, CALLERS_FAULT,
+                               .tells = ERR_PROVIDER_REFUSED},
+        [FAULT_CONTEXT_LENGTH] = {"context too long", AGAIN_NEVER, NEXT_LARGER, MARK_NONE, CALLERS_FAULT,
+                                  .tells = ERR_CONTEXT_LENGTH},
+        [FAULT_CONTENT_POLICY] = {"content policy", AGAIN_NEVER, NEXT_REROUTE, MARK_NONE, CALLERS_FAULT,
+                                  .tells = ERR_CONTENT_POLICY},
+        [FAULT_SERVER] = {"server error", AGAIN_ONCE, TARGETS_FAULT, REACHED, .tells = ERR_UPSTREAM},
+        [FAULT_OVERLOAD] = {"overloaded", AGAIN_ONCE, TARGETS_FAULT, REACHED, .tells = ERR_OVERLOADED},
+        [FAULT_TIMEOUT] = {"timeout there", AGAIN_ONCE, TARGETS_FAULT, REACHED,
+                           .tells = ERR_UPSTREAM_TIMEOUT},
+        [FAULT_DNS] = {"name not found", AGAIN_ONCE, TARGETS_FAULT, .tells = ERR_UPSTREAM},
+        [FAULT_CONNECT] = {"no connection", AGAIN_ONCE, TARGETS_FAULT, .tells = ERR_UPSTREAM},
+        [FAULT_CONNECT_TIME] = {"no connection in time", AGAIN_NEVER, TARGETS_FAULT,
+                                .tells = ERR_UPSTREAM_TIMEOUT},
+        [FAULT_TLS] = {"TLS failed", AGAIN_ONCE, TARGETS_FAULT, .tells = ERR_UPSTREAM},
+        [FAULT_FIRST_TOKEN] = {"silence before the first token", AGAIN_NEVER, TARGETS_FAULT, REACHED,
+                               .tells = ERR_UPSTREAM_TIMEOUT},
+        [FAULT_IDLE] = {"stall in the stream", AGAIN_ONCE, TARGETS_FAULT, REACHED,
+                        .tells = ERR_UPSTREAM_TIMEOUT},
+        [FAULT_ATTEMPT_TIME] = {"attempt took too long", AGAIN_NEVER, TARGETS_FAULT, REACHED,
+                                .tells = ERR_UPSTREAM_TIMEOUT},
+        [FAULT_CUT] = {"connection cut", AGAIN_ONCE, TARGETS_FAULT, REACHED, .tells = ERR_UPSTREAM},
+        [FAULT_MALFORMED] = {"malformed answer", AGAIN_ONCE, TARGETS_FAULT, REACHED, .tells = ERR_UPSTREAM},
+        [FAULT_IN_BODY] = {"error inside the answer", AGAIN_ONCE, TARGETS_FAULT, REACHED,
+                           .tells = ERR_UPSTREAM},
+        [FAULT_OUT_OF_SERVICE] = {"out of service", NOT_ASKED, .tells = ERR_UPSTREAM_CREDENTIALS},
+        [FAULT_AT_LIMIT] = {"at its limit", NOT_ASKED, .tells = ERR_OVERLOADED},
+        [FAULT_COOLING] = {"cooling down", NOT_ASKED, .tells = ERR_OVERLOADED},
+        [FAULT_BROKEN] = {"circuit open", NOT_ASKED, .tells = ERR_OVERLOADED},
 };
 
 const struct fault_row *fault_row(enum fault_kind kind)
@@ -31,11 +55,51 @@ const struct fault_row *fault_row(enum fault_kind kind)
         return &rows[kind < FAULT_KINDS ? kind : FAULT_NONE];
 }
 
-enum fault_verdict fault_judge(const struct upstream_fault *fault, struct fault_moment moment)
+static bool may_go_on(enum fault_next next, const struct config_version *v)
 {
-        if (moment.content_sent || !moment.target_left || moment.time_left_ms <= 0)
-                return FAULT_GIVE_UP;
-        return fault_row(fault->kind)->next_target ? FAULT_TRY_NEXT : FAULT_GIVE_UP;
+        return next == NEXT_REROUTE ? v->reroute_refusals : next != NEXT_NONE;
+}
+
+/* The caller may have caused it: then it is no word on the target. */
+static enum fault_mark mark_of(const struct fault_row *row, const struct upstream_fault *f,
+                               const struct fault_moment *moment)
+{
+        if (row->mark == MARK_OUT)
+                return f->sure && !moment->provoked ? MARK_OUT : MARK_NONE;
+        if (row->mark == MARK_COOL)
+                return f->retry_after_ms > 0 || f->per_day ? MARK_COOL : MARK_NONE;
+        return row->mark;
+}
+
+static bool may_try_again(const struct fault_row *row, const struct upstream_fault *f,
+                          const struct config_version *v, int64_t tries)
+{
+        /* It waited there for as long as the provider would. */
+        if (f->status == 408 || row->again == AGAIN_NEVER)
+                return false;
+        return tries < v->retry.attempts && (row->again == AGAIN_BACKOFF || tries < 2);
+}
+
+struct fault_plan fault_judge(const struct upstream_fault *f, const struct config_version *v,
+                              const struct fault_moment *moment)
+{
+        const struct fault_row *row = fault_row(f->kind);
+        struct fault_plan plan = {.action = FAULT_GIVE_UP, .mark = mark_of(row, f, moment)};
+        if (plan.mark == MARK_COOL)
+                plan.cool_ms = f->per_day && moment->day_left_ms > f->retry_after_ms ? moment->day_left_ms
+                                                                                     : f->retry_after_ms;
+        if (moment->content_sent || moment->time_left_ms <= 0 || !may_go_on(row->next, v))
+                return plan;
+        plan.action = FAULT_NEXT;
+        plan.larger = row->next == NEXT_LARGER;
+        if (plan.mark == MARK_COOL || !may_try_again(row, f, v, moment->tries))
+                return plan;
+        int64_t wait = retry_backoff_ms(&v->retry, moment->tries, moment->chance);
+        if (wait < moment->time_left_ms) {
+                plan.action = FAULT_AGAIN;
+                plan.wait_ms = wait;
+        }
+        return plan;
 }
 
 void fault_count(struct fault_tally *tally, const struct upstream_fault *fault)

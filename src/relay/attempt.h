@@ -7,6 +7,7 @@
 
 #include "policy/fault.h"
 #include "policy/fit.h"
+#include "relay/admission.h"
 #include "relay/relay.h"
 
 /* The largest answer taken in one piece, the largest single event of a stream, and the largest stream. */
@@ -22,9 +23,16 @@ struct relay_run {
         int64_t deadline_ms;    /* of the version's total, on clock_now_ms() */
         int64_t last_write_ms;
         struct fault_tally tally;
-        const char *adjusted; /* for x-tollgate-adjusted, or NULL */
-        bool images_fetched;  /* the request is no longer what the client's bytes say */
-        int64_t metered;      /* bytes counted in env->memory */
+        const char *adjusted;    /* for x-tollgate-adjusted, or NULL */
+        bool provoked;           /* it reaches into the provider's account: a refusal may be its own doing */
+        bool answered;           /* the client has its answer, or nothing more can be told */
+        bool streams;            /* the answer is a stream: keep-alives may go out before it */
+        void *keepalive_encoder; /* of the client's stream, before any attempt has one */
+        struct permit account;   /* what admission_enter() took */
+        struct limit_views limits; /* of the account, for the headers, if `limited` */
+        bool limited;
+        bool images_fetched; /* the request is no longer what the client's bytes say */
+        int64_t metered;     /* bytes counted in env->memory */
 };
 
 enum attempt_result {
@@ -38,6 +46,13 @@ struct attempt {
         const struct config_target *target;
         const struct dialect *dialect; /* the provider's; NULL: echo */
         void *encoder; /* of the client's stream, once there is one: an error event needs it */
+        struct target_ask ask;
+        struct target_permit permit;
+        struct estimate estimate;
+        int64_t started_ms;
+        bool sent;                   /* something may have gone out to the provider */
+        int64_t streamed_bytes;      /* of text and arguments that came */
+        struct upstream_quota quota; /* what the provider's headers said of its limits */
         struct upstream_fault fault;
         struct err err; /* ATTEMPT_OVER: to tell the client, if a cause is set */
 };
@@ -60,6 +75,20 @@ enum attempt_result deliver_answer(struct attempt *at, const char *served_model,
                                    const struct chat_usage *usage, struct str raw, const struct buf *encoded);
 /* Counts n more bytes in flight against max_memory; false: no room, and at->err says so. */
 bool deliver_meter(struct attempt *at, int64_t n);
+
+/* Keeps a client that waits for a stream alive; the first one sends the head. */
+void deliver_keepalive(struct relay_run *run, void *encoder);
+
+/* ---- waiting (wait.c) ---- */
+/* Sleeps, watching the client and the total; streams are kept alive. False: the client has left, or the total
+ * has run out. */
+bool relay_wait(struct relay_run *run, int64_t ms);
+/* One more of those that wait: false where that would take the last workers. */
+bool relay_waiting_take(const struct relay_env *env);
+void relay_waiting_give(const struct relay_env *env);
+
+/* Tells the client of a failure in the way that is still open; encoder: of its stream, or NULL. */
+void relay_tell(struct relay_run *run, void *encoder, const struct err *e);
 
 /* ---- talking to the provider (exchange.c) ---- */
 /* Milliseconds from now until the first of the deadlines that hold; times of 0 don't hold. */
@@ -89,6 +118,8 @@ struct exchange {
 
 /* Runs it to its end. False: attempt->fault, or run->stop. A status of 400 and above is a fault. */
 bool exchange_run(struct exchange *x);
+/* After an event on the client's descriptor: run->stop where it has left. */
+void exchange_look_for_client(struct relay_run *run);
 /* Sleeps as the echo provider does, watching the client and the total. False: the client has left, or
  * at->fault. */
 bool exchange_pause(struct attempt *at, int64_t ms);

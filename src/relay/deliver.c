@@ -1,6 +1,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "relay/attempt.h"
+#include "relay/limit_headers.h"
 
 void deliver_header(struct relay_run *run, const char *name, const char *value)
 {
@@ -46,6 +47,10 @@ void deliver_prepare(struct relay_run *run, const struct config_target *target, 
         deliver_header(run, "x-tollgate-attempts",
                        arena_printf(call->arena, "%lld", (long long)run->record->attempts));
         deliver_header(run, "x-tollgate-adjusted", run->adjusted);
+        struct relay_header limits[LIMIT_HEADERS];
+        size_t count = run->limited ? limit_headers(call->arena, &run->limits, limits) : 0;
+        for (size_t i = 0; i < count; i++)
+                deliver_header(run, limits[i].name, limits[i].value);
 }
 
 static bool left(struct relay_run *run)
@@ -72,6 +77,17 @@ bool deliver_bytes(struct relay_run *run, struct str bytes, bool flush)
                 return left(run);
         run->last_write_ms = clock_now_ms();
         return true;
+}
+
+void deliver_keepalive(struct relay_run *run, void *encoder)
+{
+        struct buf out;
+        buf_init(&out, 4096);
+        run->call->dialect->encode_keepalive(encoder, &out);
+        if (!run->begun)
+                deliver_prepare(run, NULL, NULL, true);
+        deliver_bytes(run, (struct str){out.data, out.len}, true);
+        buf_release(&out);
 }
 
 bool deliver_meter(struct attempt *at, int64_t n)

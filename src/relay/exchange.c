@@ -1,5 +1,3 @@
-#include <poll.h>
-
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/stack.h"
@@ -54,7 +52,7 @@ static int64_t keepalive_left(const struct exchange *x, int64_t now)
 }
 
 /* What a client that has left looks like on its descriptor is the client's own business: ask it. */
-static void look_for_client(struct relay_run *run)
+void exchange_look_for_client(struct relay_run *run)
 {
         const struct relay_client *client = run->call->client;
         if (client->gone && client->gone(client->context)) {
@@ -94,7 +92,7 @@ static enum fault_kind drive(struct exchange *x, struct upstream_lane *lane, str
                         continue;
                 }
                 if (upstream_lane_run(lane, min_of(left, quiet), run->call->client->fd) & LANE_CLIENT)
-                        look_for_client(run);
+                        exchange_look_for_client(run);
         }
         return FAULT_NONE;
 }
@@ -137,8 +135,10 @@ bool exchange_run(struct exchange *x)
         struct upstream_lane *lane = upstream_lane_take(call->env->pool);
         struct transfer *t = transfer_open(lane, call->arena, &request, &sink);
         x->transfer = t;
+        at->sent = true;
         enum fault_kind late = drive(x, lane, t);
         x->status = transfer_status(t);
+        at->quota = *transfer_quota(t);
         x->content_type = arena_strdup(call->arena, transfer_content_type(t));
         if (transfer_request_id(t))
                 at->run->record->upstream_request_id =
@@ -157,19 +157,10 @@ bool exchange_run(struct exchange *x)
 
 bool exchange_pause(struct attempt *at, int64_t ms)
 {
-        struct relay_run *run = at->run;
-        int64_t now = clock_now_ms(), until = min_of(now + ms, run->deadline_ms);
-        bool late = until < now + ms;
-        for (int64_t left = until - now; left > 0 && !run->stop; left = until - clock_now_ms()) {
-                struct pollfd fd = {.fd = run->call->client->fd, .events = POLLIN};
-                if (poll(&fd, 1, (int)min_of(left, 60000)) > 0) {
-                        look_for_client(run);
-                        /* An event that means nothing would turn this wait into a busy loop. */
-                        if (!run->stop)
-                                poll(NULL, 0, (int)min_of(left, 10));
-                }
-        }
-        if (late && !run->stop)
+        at->sent = true;
+        if (relay_wait(at->run, ms))
+                return true;
+        if (!at->run->stop)
                 at->fault = (struct upstream_fault){.kind = FAULT_ATTEMPT_TIME};
-        return !late && !run->stop;
+        return false;
 }

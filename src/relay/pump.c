@@ -71,6 +71,8 @@ static void take_event(struct pump *p, const struct chat_event *e)
                         record->first_token_ms = p->x.times.progress_ms - run_of(p)->call->started_ms;
                 p->content = true;
         }
+        if (e->type == EVENT_DELTA)
+                p->x.attempt->streamed_bytes += (int64_t)e->delta.len;
         p->whole |= e->type == EVENT_END;
         if (!p->fast)
                 p->client->encode_event(p->encoder, e, &p->pending);
@@ -176,13 +178,7 @@ static bool pump_bytes(void *context, const char *bytes, size_t len)
 static void pump_keepalive(void *context)
 {
         struct pump *p = context;
-        struct buf out;
-        buf_init(&out, 4096);
-        p->client->encode_keepalive(p->encoder, &out);
-        if (!run_of(p)->begun)
-                deliver_prepare(run_of(p), NULL, NULL, true);
-        deliver_bytes(run_of(p), (struct str){out.data, out.len}, true);
-        buf_release(&out);
+        deliver_keepalive(run_of(p), p->encoder);
 }
 
 /* The connection has ended: what was held back, and whether the answer is whole. */

@@ -3,7 +3,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "relay/attempt.h"
+#include "policy/catalogue.h"
+#include "relay/walk.h"
 
 enum { TOTAL_MS_DEFAULT = 600000 };
 
@@ -26,7 +27,7 @@ static void error_headers(struct relay_head *head, struct arena *a, const struct
         if (e->retry_after_ms > 0)
                 add_header(head, "retry-after",
                            arena_printf(a, "%lld", (long long)((e->retry_after_ms + 999) / 1000)));
-        if (!err_row(e->cause)->asking_again_helps)
+        if (e->final || !err_row(e->cause)->asking_again_helps)
                 add_header(head, "x-should-retry", "false");
         add_header(head, "allow", e->allow);
 }
@@ -56,8 +57,7 @@ void relay_error(const struct relay_client *client, const struct dialect *dialec
         send_error(client, dialect, answer, err, &head);
 }
 
-/* Tells the client of the failure in the way that is still open. */
-static void tell(struct relay_run *run, void *encoder, const struct err *e)
+void relay_tell(struct relay_run *run, void *encoder, const struct err *e)
 {
         const struct relay_call *call = run->call;
         run->record->cause = e->cause;
@@ -72,7 +72,8 @@ static void tell(struct relay_run *run, void *encoder, const struct err *e)
         struct buf out;
         buf_init(&out, 1 << 16);
         if (!encoder)
-                encoder = call->dialect->encoder_new(call->answer);
+                encoder = run->keepalive_encoder ? run->keepalive_encoder
+                                                 : call->dialect->encoder_new(call->answer);
         call->dialect->encode_stream_error(encoder, e, &out);
         deliver_bytes(run, (struct str){out.data, out.len}, true);
         buf_release(&out);
@@ -94,88 +95,22 @@ static void run_start(struct relay_run *run, const struct relay_call *call, stru
         call->answer->version = call->route->version->name;
 }
 
-static void run_end(struct relay_run *run)
+/* The account's turn, the targets, and everything given back. */
+static void run_through(struct relay_run *run, const struct errand *errand)
 {
+        const struct config_version *v = run->call->route->version;
+        struct estimate e = {0};
+        struct err problem = {0};
+        if (v->target_count)
+                errand->estimate(&v->targets[0], run, errand->request, &e);
+        if (admission_enter(run, &e, &problem))
+                walk_targets(run, errand);
+        else if (problem.cause != ERR_NONE)
+                relay_tell(run, NULL, &problem);
+        admission_leave(run, run->record->spent.input + run->record->spent.output);
         if (run->metered)
                 meter_give(run->call->env->memory, run->metered);
         run->record->total_ms = clock_now_ms() - run->call->started_ms;
-}
-
-static void begin_attempt(struct relay_run *run, struct attempt *at, const struct config_target *target)
-{
-        *at = (struct attempt){
-                .run = run,
-                .target = target,
-                .dialect = dialect_by_name(target->provider->dialect),
-        };
-        run->record->attempts++;
-        run->record->provider = target->provider->name;
-        run->record->upstream_model = target->model;
-        run->record->upstream_request_id = NULL;
-        run->record->served_model = NULL;
-        run->record->usage = (struct chat_usage){0};
-        run->call->answer->provider = target->provider->name;
-}
-
-/* True: the next target may be asked. */
-static bool failed_attempt(struct relay_run *run, struct attempt *at, bool target_left)
-{
-        struct upstream_fault *f = &at->fault;
-        scrub_fault(run->call->arena, run->call->env->config, f);
-        log_warn("attempt %lld at %s/%s failed: %s (status %d)%s%s", (long long)run->record->attempts,
-                 at->target->provider->name, at->target->model, fault_row(f->kind)->name, f->status,
-                 f->message ? ": " : "", f->message ? f->message : "");
-        fault_count(&run->tally, f);
-        const struct fault_moment moment = {
-                .content_sent = run->content_sent,
-                .target_left = target_left,
-                .time_left_ms = run->deadline_ms - clock_now_ms(),
-        };
-        return fault_judge(f, moment) == FAULT_TRY_NEXT;
-}
-
-static void count_out_of_service(struct relay_run *run, const struct config_target *target)
-{
-        log_warn("%s is out of service: %s", target->provider->name, target->provider->out_of_service);
-        fault_count(&run->tally, &(struct upstream_fault){.kind = FAULT_OUT_OF_SERVICE});
-}
-
-/* A call of either kind, as the walk over targets sees it. */
-struct errand {
-        /* False: the target can't take this request; err tells why (the first one is kept). */
-        bool (*fit)(struct relay_run *run, const struct config_target *target, void *request,
-                    struct err *err);
-        enum attempt_result (*attempt)(struct attempt *at, void *request);
-        void *request;
-};
-
-static void walk_targets(struct relay_run *run, const struct errand *errand)
-{
-        const struct config_version *version = run->call->route->version;
-        struct attempt at = {0};
-        struct err problem = {0};
-        bool again = true, done = false;
-        for (size_t i = 0; i < version->target_count && again && !done; i++) {
-                const struct config_target *target = &version->targets[i];
-                if (target->provider->out_of_service) {
-                        count_out_of_service(run, target);
-                        continue;
-                }
-                if (!errand->fit(run, target, errand->request, &problem))
-                        continue;
-                begin_attempt(run, &at, target);
-                done = errand->attempt(&at, errand->request) != ATTEMPT_FAILED;
-                if (done)
-                        problem = at.err;
-                else
-                        again = failed_attempt(run, &at, i + 1 < version->target_count);
-        }
-        if (!done && run->tally.count) {
-                problem = (struct err){0};
-                fault_tell(&run->tally, run->call->arena, &problem);
-        }
-        if (problem.cause != ERR_NONE)
-                tell(run, at.encoder, &problem);
 }
 
 /* ---- chat ---- */
@@ -227,6 +162,16 @@ static enum attempt_result try_chat(struct attempt *at, void *request)
         return attempt_chat(at, e->request, &e->fit);
 }
 
+static void estimate_chat_target(const struct config_target *target, const struct relay_run *run,
+                                 void *request, struct estimate *out)
+{
+        const struct chat_errand *e = request;
+        const struct dialect *d = dialect_by_name(target->provider->dialect);
+        struct model_caps *caps = arena_alloc(run->call->arena, sizeof *caps);
+        catalogue_target_caps(run->call->env->config, target, caps);
+        estimate_chat(e->request, d ? d->id : DIALECT_NONE, caps, out);
+}
+
 void relay_chat(const struct relay_call *call, const struct chat_request *request,
                 struct relay_record *record)
 {
@@ -235,8 +180,8 @@ void relay_chat(const struct relay_call *call, const struct chat_request *reques
         e->request = request;
         run_start(run, call, record);
         record->streamed = request->stream;
-        walk_targets(run, &(struct errand){fit_chat_target, try_chat, e});
-        run_end(run);
+        run->streams = request->stream && call->answer->format != ANSWER_TEXT;
+        run_through(run, &(struct errand){fit_chat_target, try_chat, estimate_chat_target, e});
 }
 
 /* ---- embeddings ---- */
@@ -268,12 +213,20 @@ static enum attempt_result try_embed(struct attempt *at, void *request)
         return attempt_embed(at, &e->fit);
 }
 
+static void estimate_embed_target(const struct config_target *target, const struct relay_run *run,
+                                  void *request, struct estimate *out)
+{
+        const struct embed_errand *e = request;
+        (void)target;
+        (void)run;
+        estimate_embed(e->request, out);
+}
+
 void relay_embed(const struct relay_call *call, const struct embed_request *request,
                  struct relay_record *record)
 {
         struct relay_run run;
         struct embed_errand e = {.request = request};
         run_start(&run, call, record);
-        walk_targets(&run, &(struct errand){fit_embed_target, try_embed, &e});
-        run_end(&run);
+        run_through(&run, &(struct errand){fit_embed_target, try_embed, estimate_embed_target, &e});
 }

@@ -5,17 +5,19 @@
 #ifndef TOLLGATE_RELAY_RELAY_H
 #define TOLLGATE_RELAY_RELAY_H
 
+#include <stdatomic.h>
 #include "base/meter.h"
 #include "config/config.h"
 #include "dialect/dialect.h"
 #include "policy/route.h"
+#include "store/state.h"
 #include "upstream/transport.h"
 
 struct relay_header {
         const char *name, *value;
 };
 
-enum { RELAY_HEADERS_MAX = 16 };
+enum { RELAY_HEADERS_MAX = 24 };
 
 struct relay_head {
         int status;
@@ -35,11 +37,19 @@ struct relay_client {
         bool (*gone)(void *context); /* asked after an event on fd */
 };
 
+/* Requests of this process that wait for a turn, and how many may: they never take the last workers. */
+struct relay_waiting {
+        _Atomic int count;
+        int most;
+};
+
 /* What every call shares. */
 struct relay_env {
         const struct config *config;
         struct upstream_pool *pool;
-        struct meter *memory; /* answers count here against config->max_memory */
+        struct meter *memory;          /* answers count here against config->max_memory */
+        struct state *state;           /* NULL: nothing is limited, remembered or counted */
+        struct relay_waiting *waiting; /* NULL: as many as like */
 };
 
 struct relay_call {
@@ -47,6 +57,8 @@ struct relay_call {
         struct arena *arena;
         const struct dialect *dialect;        /* the client's */
         const struct config_account *account; /* NULL: the command line */
+        struct subject
+                caller; /* whose limits count: the account, or by `per` one user, address or key of it */
         const struct route *route;
         struct answer_context *answer;
         struct str body; /* the client's own bytes, for the fast path; {NULL, 0}: none (forms) */
@@ -60,7 +72,9 @@ struct relay_record {
         int status;
         enum err_cause cause;
         bool client_left, streamed, whole, fast_path;
-        int64_t attempts;
+        int64_t attempts, retries; /* retries: of those, second tries at the same target */
+        int64_t queue_ms;          /* waited for turns */
+        struct chat_usage spent;   /* of all attempts together */
         const char *provider, *upstream_model, *served_model, *upstream_request_id;
         struct chat_usage usage;
         int64_t first_token_ms, total_ms;

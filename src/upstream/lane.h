@@ -26,5 +26,7 @@ struct upstream_lane {
 CURL *lane_handle_take(struct upstream_lane *lane);
 void lane_handle_give(struct upstream_lane *lane, CURL *easy);
 struct trust *upstream_pool_trust(struct upstream_pool *p);
+/* What an error of libcurl's means; detail: its own words. The message is for callers, and static. */
+enum fault_kind lane_fault(CURLcode code, const char *detail, const char **message);
 
 #endif

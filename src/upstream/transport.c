@@ -18,6 +18,7 @@ enum {
         HEADER_BYTES_MAX = 64 * 1024,
         REQUEST_ID_MAX = 128,
         CONTENT_TYPE_MAX = 256,
+        QUOTA_TEXT_MAX = 64,
 };
 
 static const int64_t retry_after_max_ms = INT64_C(24) * 3600 * 1000;
@@ -37,6 +38,7 @@ struct transfer {
         bool own_request_id; /* from x-request-id, which goes before request-id */
         int64_t retry_after_ms;
         bool retry_in_ms;
+        struct upstream_quota quota;
         struct buf error_body;
         size_t received, max_bytes;
         bool ended;
@@ -137,6 +139,16 @@ static const struct header_row {
         {"retry-after-ms", on_retry_after_ms},
 };
 
+static void take_quota(struct transfer *t, struct str name, struct str value)
+{
+        char texts[2][QUOTA_TEXT_MAX] = {{0}};
+        if (name.len >= QUOTA_TEXT_MAX || value.len >= QUOTA_TEXT_MAX)
+                return;
+        memcpy(texts[0], name.at, name.len);
+        memcpy(texts[1], value.at, value.len);
+        quota_header(&t->quota, texts[0], texts[1], clock_unix_ms());
+}
+
 static void take_header(struct transfer *t, const char *line, size_t len)
 {
         const char *colon = memchr(line, ':', len);
@@ -152,6 +164,7 @@ static void take_header(struct transfer *t, const char *line, size_t len)
                 if (strlen(name) == (size_t)(colon - line) && strncasecmp(name, line, strlen(name)) == 0)
                         header_rows[i].take(t, value, (size_t)(end - value));
         }
+        take_quota(t, (struct str){line, (size_t)(colon - line)}, (struct str){value, (size_t)(end - value)});
 }
 
 /* "HTTP/1.1 200 OK", "HTTP/2 200" */
@@ -170,6 +183,7 @@ static void start_head(struct transfer *t, int status)
         t->content_type = t->request_id = NULL;
         t->own_request_id = t->retry_in_ms = false;
         t->retry_after_ms = 0;
+        t->quota = (struct upstream_quota){0};
 }
 
 /* A line at a time. Interim answers (1xx) come first and are forgotten; trailers come after the body. */
@@ -349,41 +363,11 @@ int64_t transfer_retry_after_ms(const struct transfer *t)
         return t->status ? t->retry_after_ms : 0;
 }
 
-static const struct fault_row {
-        CURLcode code;
-        enum fault_kind kind;
-        const char *message;
-        const char *words; /* only where libcurl's own begin with these */
-} fault_rows[] = {
-        {CURLE_COULDNT_RESOLVE_HOST, FAULT_DNS, "the provider's name could not be looked up", NULL},
-        {CURLE_COULDNT_RESOLVE_PROXY, FAULT_DNS, "the proxy's name could not be looked up", NULL},
-        {CURLE_COULDNT_CONNECT, FAULT_CONNECT, "the provider could not be reached", NULL},
-        {CURLE_OPERATION_TIMEDOUT, FAULT_CONNECT_TIME, "looking up the provider's name took too long",
-         "Resolving"},
-        {CURLE_OPERATION_TIMEDOUT, FAULT_CONNECT_TIME, "the provider did not finish the TLS handshake",
-         "SSL"},
-        {CURLE_OPERATION_TIMEDOUT, FAULT_CONNECT_TIME, "connecting to the provider took too long", NULL},
-        {CURLE_PROXY, FAULT_CONNECT, "the proxy could not be used", NULL},
-        {CURLE_URL_MALFORMAT, FAULT_CONNECT, "the provider's address is no URL", NULL},
-        {CURLE_SSL_CONNECT_ERROR, FAULT_TLS, "no TLS connection to the provider could be made", NULL},
-        {CURLE_PEER_FAILED_VERIFICATION, FAULT_TLS, "the provider's certificate could not be verified", NULL},
-        {CURLE_SSL_CACERT_BADFILE, FAULT_TLS, "the file of certificate authorities could not be read", NULL},
-        {CURLE_SSL_CERTPROBLEM, FAULT_TLS, "the TLS certificate could not be used", NULL},
-        {CURLE_SSL_CIPHER, FAULT_TLS, "no TLS cipher could be agreed on", NULL},
-        {CURLE_SSL_ENGINE_INITFAILED, FAULT_TLS, "TLS could not be started", NULL},
-        {CURLE_SSL_ISSUER_ERROR, FAULT_TLS, "the provider's certificate could not be verified", NULL},
-        {CURLE_SSL_INVALIDCERTSTATUS, FAULT_TLS, "the provider's certificate could not be verified", NULL},
-        {CURLE_SSL_PINNEDPUBKEYNOTMATCH, FAULT_TLS, "the provider's certificate could not be verified", NULL},
-        {CURLE_SSL_CLIENTCERT, FAULT_TLS, "the provider asked for a TLS certificate", NULL},
-        {CURLE_USE_SSL_FAILED, FAULT_TLS, "no TLS connection to the provider could be made", NULL},
-        {CURLE_PARTIAL_FILE, FAULT_CUT, "the connection ended before the answer was whole", NULL},
-        {CURLE_GOT_NOTHING, FAULT_CUT, "the connection ended without an answer", NULL},
-        {CURLE_RECV_ERROR, FAULT_CUT, "the connection ended before the answer was whole", NULL},
-        {CURLE_SEND_ERROR, FAULT_CUT, "the connection ended before the request was sent", NULL},
-        {CURLE_HTTP2, FAULT_CUT, "the connection ended before the answer was whole", NULL},
-        {CURLE_HTTP2_STREAM, FAULT_CUT, "the provider ended the answer early", NULL},
-        {CURLE_ABORTED_BY_CALLBACK, FAULT_CUT, "the transfer was ended", NULL},
-};
+const struct upstream_quota *transfer_quota(const struct transfer *t)
+{
+        static const struct upstream_quota nothing;
+        return t->status ? &t->quota : &nothing;
+}
 
 enum fault_kind transfer_fault(const struct transfer *t, const char **message)
 {
@@ -395,16 +379,7 @@ enum fault_kind transfer_fault(const struct transfer *t, const char **message)
                 return FAULT_MALFORMED;
         if (!t->ended || t->stopped || t->result == CURLE_OK)
                 return FAULT_NONE;
-        for (size_t i = 0; i < sizeof fault_rows / sizeof *fault_rows; i++) {
-                const char *words = fault_rows[i].words;
-                if (fault_rows[i].code == t->result &&
-                    (!words || strncmp(t->detail, words, strlen(words)) == 0)) {
-                        *message = fault_rows[i].message;
-                        return fault_rows[i].kind;
-                }
-        }
-        *message = "the provider's answer is no HTTP";
-        return FAULT_MALFORMED;
+        return lane_fault(t->result, t->detail, message);
 }
 
 /* ---------------------------------------------------------------- driving */

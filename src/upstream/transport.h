@@ -14,6 +14,7 @@
 #include "base/str.h"
 #include "dialect/dialect.h"
 #include "dialect/fault_kind.h"
+#include "upstream/quota.h"
 
 struct upstream_pool;
 struct upstream_lane;
@@ -53,6 +54,8 @@ const char *transfer_request_id(
 struct str transfer_error_body(const struct transfer *t);
 int64_t transfer_retry_after_ms(
         const struct transfer *t); /* retry-after-ms, or retry-after in seconds or as a date; 0: none */
+/* What the provider said of its own limits, at any status; nothing is known until the headers are there. */
+const struct upstream_quota *transfer_quota(const struct transfer *t);
 /* What the network did, once ended: FAULT_NONE, DNS, CONNECT, CONNECT_TIME, TLS, CUT, MALFORMED (over the
  * cap). */
 enum fault_kind transfer_fault(const struct transfer *t, const char **message);

@@ -92,6 +92,7 @@ cat >"$run/tollgate.conf" <<END
 version   = 1;
 anonymous = "public";
 workers   = 16;
+state     = "$run/state";
 defaults  = { chat = "echo"; vision = "echo"; embed = "echo"; };
 providers = (
 $providers

@@ -24,6 +24,9 @@
 #include "base/clock.h"
 #include "relay/relay.h"
 
+/* No test uses all of it. */
+#pragma GCC diagnostic ignored "-Wunused-function"
+
 /* ---- the provider ---- */
 
 struct step {
@@ -243,6 +246,10 @@ struct world {
         struct config_version version;
         struct route route;
         struct meter memory;
+        struct state *state; /* NULL: none */
+        struct relay_waiting waiting;
+        const struct config_account *account;
+        const char *caller;
         struct relay_record record;
         struct seen seen;
         int64_t took_ms;
@@ -287,6 +294,8 @@ static void world_end(struct world *w)
         if (w->seen.fds[1] >= 0)
                 close(w->seen.fds[1]);
         buf_release(&w->seen.body);
+        if (w->state)
+                state_close(w->state);
         upstream_pool_free(w->pool);
         arena_free(w->arena);
 }
@@ -306,6 +315,33 @@ static void world_target(struct world *w, const char *dialect, const char *model
         w->targets[w->version.target_count++] = (struct config_target){.provider = p, .model = model};
 }
 
+/* A state of this world alone. */
+static void world_state(struct world *w)
+{
+        char why[512] = "";
+        enum state_problem problem;
+        w->state = state_open(&(struct state_options){.path = NULL}, &problem, why);
+        assert_non_null(w->state);
+}
+
+/* For another request in the same world. */
+static void world_again(struct world *w)
+{
+        assert_int_equal(w->memory.used, 0);
+        assert_int_equal(w->seen.begun, !w->no_answer);
+        buf_reset(&w->seen.body);
+        w->seen.begun = w->seen.flushes = w->seen.writes = 0;
+}
+
+static struct relay_env world_env(struct world *w)
+{
+        return (struct relay_env){.config = &w->config,
+                                  .pool = w->pool,
+                                  .memory = &w->memory,
+                                  .state = w->state,
+                                  .waiting = w->waiting.most ? &w->waiting : NULL};
+}
+
 static void world_embed(struct world *w, const char *dialect, const char *body)
 {
         static const struct form_fields no_query;
@@ -320,7 +356,7 @@ static void world_embed(struct world *w, const char *dialect, const char *body)
         struct err err = {.cause = ERR_NONE};
         d->decode_embed_request(&in, &r, &err);
         assert_null(err.message);
-        const struct relay_env env = {.config = &w->config, .pool = w->pool, .memory = &w->memory};
+        const struct relay_env env = world_env(w);
         struct answer_context answer = {
                 .arena = w->arena, .format = ANSWER_JSON, .request_id = "req", .id_seed = "seed"};
         const struct relay_client client = {&w->seen,   seen_begin,     seen_write,
@@ -329,6 +365,8 @@ static void world_embed(struct world *w, const char *dialect, const char *body)
                 .env = &env,
                 .arena = w->arena,
                 .dialect = d,
+                .account = w->account,
+                .caller = {SLOT_ACCOUNT, w->caller ? w->caller : "account"},
                 .route = &w->route,
                 .answer = &answer,
                 .body = in.body,
@@ -355,7 +393,7 @@ static void world_chat(struct world *w, const char *dialect, const char *body, b
         struct err err = {.cause = ERR_NONE};
         d->decode_chat_request(&in, &r, &err);
         assert_null(err.message);
-        const struct relay_env env = {.config = &w->config, .pool = w->pool, .memory = &w->memory};
+        const struct relay_env env = world_env(w);
         struct answer_context answer = {
                 .arena = w->arena,
                 .format = d->id == DIALECT_GEMINI && stream && !w->array ? ANSWER_SSE
@@ -371,6 +409,8 @@ static void world_chat(struct world *w, const char *dialect, const char *body, b
                 .env = &env,
                 .arena = w->arena,
                 .dialect = d,
+                .account = w->account,
+                .caller = {SLOT_ACCOUNT, w->caller ? w->caller : "account"},
                 .route = &w->route,
                 .answer = &answer,
                 .body = in.body,

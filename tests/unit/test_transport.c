@@ -72,7 +72,7 @@ static bool do_stream(int fd)
                 say(fd, "3\r\nab\n\r\n");
                 usleep(20000);
         }
-        say(fd, "0\r\nretry-after: 9\r\n\r\n");
+        say(fd, "0\r\nretry-after: 9\r\nx-ratelimit-remaining-requests: 9\r\n\r\n");
         return true;
 }
 
@@ -108,6 +108,11 @@ static bool do_headers(int fd, int count)
 
 #define OK "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
 
+#define QUOTA                                                                                                \
+        "X-RateLimit-Limit-Requests:500\r\nx-ratelimit-remaining-requests: 42 \r\n"                          \
+        "x-ratelimit-reset-requests: 1m2s\r\nx-ratelimit-limit-tokens: "                                     \
+        "9999999999999999999999999999999999999999999999999999999999999999999999\r\n"
+
 static bool answer(int fd, const char *path, const char *request, int nth)
 {
         if (strcmp(path, "/ok") == 0)
@@ -115,7 +120,8 @@ static bool answer(int fd, const char *path, const char *request, int nth)
         if (strcmp(path, "/request-id") == 0)
                 return answer_plain(fd, OK "request-id: req\x01\xff_2 \r\n", "{}");
         if (strcmp(path, "/interim") == 0) {
-                say(fd, "HTTP/1.1 103 Early Hints\r\nx-request-id: early\r\nretry-after: 7\r\n\r\n");
+                say(fd, "HTTP/1.1 103 Early Hints\r\nx-request-id: early\r\nretry-after: 7\r\n"
+                        "x-ratelimit-remaining-tokens: 1\r\n\r\n");
                 return answer_plain(fd, OK, "late");
         }
         if (strcmp(path, "/echo") == 0)
@@ -126,6 +132,9 @@ static bool answer(int fd, const char *path, const char *request, int nth)
                 return answer_plain(fd,
                                     "HTTP/1.1 429 Too Many\r\nretry-after: 2\r\nretry-after-ms: 150.5\r\n",
                                     "{\"error\":1}");
+        if (strcmp(path, "/quota") == 0 || strcmp(path, "/quota-429") == 0)
+                return answer_plain(fd, path[6] ? "HTTP/1.1 429 Slow\r\n" QUOTA : "HTTP/1.1 200 OK\r\n" QUOTA,
+                                    "{}");
         if (strcmp(path, "/503") == 0)
                 return answer_plain(fd, "HTTP/1.1 503 Busy\r\nretry-after: 2\r\n", "busy");
         if (strcmp(path, "/past") == 0)
@@ -326,6 +335,38 @@ static void test_answers(void **state)
                         assert_null(strstr(message, "127.0.0.1"));
                 }
                 transfer_close(t);
+                transfer_close(t);
+                upstream_lane_give(lane);
+                arena_free(a);
+        }
+}
+
+static void test_quota(void **state)
+{
+        (void)state;
+        static const struct {
+                const char *path;
+                bool known;
+        } rows[] = {{"/quota", true},
+                    {"/quota-429", true},
+                    {"/ok", false},
+                    {"/interim", false},
+                    {"/stream", false}};
+        for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+                struct arena *a = arena_new();
+                struct upstream_lane *lane = upstream_lane_take(pool);
+                struct got got;
+                struct transfer *t = open_path(lane, a, rows[i].path, &got, 0);
+                assert_false(transfer_quota(t)->requests.known);
+                drive(lane, t);
+                const struct upstream_quota *q = transfer_quota(t);
+                assert_int_equal(q->requests.known, rows[i].known);
+                assert_false(q->tokens.known);
+                if (rows[i].known) {
+                        assert_int_equal(q->requests.limit, 500);
+                        assert_int_equal(q->requests.remaining, 42);
+                        assert_int_equal(q->requests.reset_ms, 62000);
+                }
                 transfer_close(t);
                 upstream_lane_give(lane);
                 arena_free(a);
@@ -674,12 +715,19 @@ static void test_prepare(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_answers),        cmocka_unit_test(test_caps),
-                cmocka_unit_test(test_proxy),          cmocka_unit_test(test_request),
-                cmocka_unit_test(test_piece_by_piece), cmocka_unit_test(test_sink_ends),
-                cmocka_unit_test(test_warm),           cmocka_unit_test(test_stale_connection),
-                cmocka_unit_test(test_waiting),        cmocka_unit_test(test_two_at_once),
-                cmocka_unit_test(test_no_connection),  cmocka_unit_test(test_prepare),
+                cmocka_unit_test(test_answers),
+                cmocka_unit_test(test_quota),
+                cmocka_unit_test(test_caps),
+                cmocka_unit_test(test_proxy),
+                cmocka_unit_test(test_request),
+                cmocka_unit_test(test_piece_by_piece),
+                cmocka_unit_test(test_sink_ends),
+                cmocka_unit_test(test_warm),
+                cmocka_unit_test(test_stale_connection),
+                cmocka_unit_test(test_waiting),
+                cmocka_unit_test(test_two_at_once),
+                cmocka_unit_test(test_no_connection),
+                cmocka_unit_test(test_prepare),
         };
         return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -1,0 +1,430 @@
+#include "relay/walk.h"
+
+#include <string.h>
+#include <sys/random.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "policy/catalogue.h"
+#include "policy/order.h"
+#include "policy/price.h"
+
+/* Those who wait for the same cool-down do not all come back in the same moment. */
+enum { COOLED_SPREAD_MS = 250, BYTES_A_TOKEN = 4 };
+
+struct candidate {
+        const struct config_target *target;
+        int64_t tries;
+        bool closed;               /* not for this request any more */
+        bool again;                /* its next try is a second one: it goes before other targets */
+        int64_t ready_ms;          /* clock_now_ms(): not before */
+        enum fault_kind waits_for; /* FAULT_COOLING, FAULT_AT_LIMIT; FAULT_NONE: nothing */
+        bool lease;                /* it is a lease that is missing, and any moment may free one */
+};
+
+struct walk {
+        struct relay_run *run;
+        const struct errand *errand;
+        struct candidate *candidates; /* in the order of the strategy */
+        size_t count;
+        int64_t larger_than; /* only targets with a larger window; 0: all */
+        struct attempt at;
+        struct err problem;
+        bool over;
+};
+
+static double chance(void)
+{
+        uint32_t n = 0;
+        if (getrandom(&n, sizeof n, 0) != sizeof n)
+                return 0.5;
+        return (double)n / 4294967296.0;
+}
+
+static const struct config_version *version_of(const struct walk *w)
+{
+        return w->run->call->route->version;
+}
+
+static bool is_direct(const struct walk *w)
+{
+        return !w->run->call->route->model;
+}
+
+/* ---- in which order ---- */
+
+static bool next_turn(struct slot *slot, int64_t now_ms, void *context)
+{
+        (void)now_ms;
+        *(uint64_t *)context = slot->turn++;
+        return true;
+}
+
+static void read_fact(struct walk *w, const struct config_target *t, struct order_fact *fact)
+{
+        const struct relay_call *call = w->run->call;
+        struct state *state = call->env->state;
+        struct slot *slot = arena_alloc(call->arena, sizeof *slot);
+        if (!state || !state_read(state, admission_subject(call->arena, t, is_direct(w)), slot))
+                return;
+        const struct lease_context leases = state_leases(state);
+        int64_t now_ms = state_now_ms(state);
+        fact->latency_ms = latency_now(&slot->latency, now_ms);
+        fact->in_flight = lease_count(&slot->leases, &leases);
+        fact->open = slot->cool.until_ms > now_ms ||
+                     (slot->breaker.mode != BREAKER_CLOSED && slot->breaker.until_ms > now_ms);
+}
+
+static void read_cost(struct walk *w, const struct config_target *t, struct order_fact *fact)
+{
+        struct estimate e = {0};
+        w->errand->estimate(t, w->run, w->errand->request, &e);
+        fact->cost_pico = price_of(price_find(w->run->call->env->config, t->model), e.input,
+                                   estimate_total(&e, 0) - e.input);
+}
+
+static void order(struct walk *w)
+{
+        const struct config_version *v = version_of(w);
+        const struct relay_call *call = w->run->call;
+        const struct order_needs needs = order_needs(v);
+        struct order_fact *facts = arena_alloc(call->arena, (v->target_count + 1) * sizeof *facts);
+        size_t *places = arena_alloc(call->arena, (v->target_count + 1) * sizeof *places);
+        uint64_t turn = 0;
+        for (size_t i = 0; needs.facts && i < v->target_count; i++)
+                read_fact(w, &v->targets[i], &facts[i]);
+        for (size_t i = 0; needs.cost && i < v->target_count; i++)
+                read_cost(w, &v->targets[i], &facts[i]);
+        if (needs.turn && call->env->state)
+                state_update(call->env->state,
+                             (struct subject){SLOT_VERSION, arena_printf(call->arena, "%s@%s",
+                                                                         call->route->model_name, v->name)},
+                             next_turn, &turn);
+        order_targets(v, facts, turn, (const double[]){chance(), chance()}, places);
+        w->count = v->target_count;
+        w->candidates = arena_alloc(call->arena, (w->count + 1) * sizeof *w->candidates);
+        for (size_t i = 0; i < w->count; i++)
+                w->candidates[i].target = &v->targets[places[i]];
+}
+
+/* ---- whom next ---- */
+
+/* A second try goes first, then the first target that may be asked now, then the one whose time comes
+ * soonest. */
+static struct candidate *next_candidate(struct walk *w, int64_t now_ms)
+{
+        struct candidate *soonest = NULL;
+        for (size_t i = 0; i < w->count; i++) {
+                struct candidate *c = &w->candidates[i];
+                if (c->closed)
+                        continue;
+                if (c->again || c->ready_ms <= now_ms)
+                        return c;
+                if (!soonest || c->ready_ms < soonest->ready_ms)
+                        soonest = c;
+        }
+        return soonest;
+}
+
+static int64_t queue_left(const struct walk *w)
+{
+        const struct relay_call *call = w->run->call;
+        int64_t left = call->account ? call->account->limits.queue_ms - w->run->record->queue_ms : 0;
+        int64_t total = w->run->deadline_ms - clock_now_ms();
+        return left < 0 ? 0 : left < total ? left : total;
+}
+
+/* False: it would take too long, too many wait already, or the client has left. */
+static bool wait_for(struct walk *w, int64_t ms, bool queued)
+{
+        struct relay_run *run = w->run;
+        if (ms <= 0)
+                return true;
+        if (ms >= run->deadline_ms - clock_now_ms() || !relay_waiting_take(run->call->env))
+                return false;
+        bool ok = relay_wait(run, ms);
+        relay_waiting_give(run->call->env);
+        if (queued)
+                run->record->queue_ms += ms;
+        return ok;
+}
+
+/* ---- one that was not asked ---- */
+
+static void count_fault(struct walk *w, enum fault_kind kind, int status, int64_t retry_after_ms)
+{
+        fault_count(
+                &w->run->tally,
+                &(struct upstream_fault){.kind = kind, .status = status, .retry_after_ms = retry_after_ms});
+}
+
+static void close_candidate(struct walk *w, struct candidate *c, enum fault_kind kind, int status,
+                            int64_t retry_after_ms)
+{
+        c->closed = true;
+        c->again = false;
+        count_fault(w, kind, status, retry_after_ms);
+}
+
+/* booked: it would have waited in the queue, and that did not help either. */
+static void not_admitted(struct walk *w, struct candidate *c, const struct target_answer *answer, bool booked)
+{
+        int64_t now_ms = clock_now_ms(), wait = 0;
+        if (w->run->call->env->state)
+                wait = answer->until_ms - state_now_ms(w->run->call->env->state);
+        log_info("%s/%s is not asked: %s%s%s", c->target->provider->name, c->target->model,
+                 fault_row(answer->kind)->name, answer->why ? ": " : "", answer->why ? answer->why : "");
+        if (!answer->at_ms || (booked && !answer->lease)) {
+                close_candidate(w, c, answer->kind, answer->status, wait > 0 ? wait : 0);
+                return;
+        }
+        c->again = false;
+        c->waits_for = answer->kind;
+        c->lease = answer->lease;
+        c->ready_ms = now_ms + wait;
+        if (answer->kind == FAULT_COOLING)
+                c->ready_ms += (int64_t)(chance() * COOLED_SPREAD_MS);
+}
+
+/* ---- one attempt ---- */
+
+static void begin_attempt(struct walk *w, struct candidate *c)
+{
+        struct relay_run *run = w->run;
+        struct attempt *at = &w->at;
+        const struct config_target *target = c->target;
+        at->started_ms = clock_now_ms();
+        run->record->attempts++;
+        run->record->retries += c->tries > 0;
+        c->tries++;
+        c->again = false;
+        run->record->provider = target->provider->name;
+        run->record->upstream_model = target->model;
+        run->record->upstream_request_id = NULL;
+        run->record->served_model = NULL;
+        run->record->usage = (struct chat_usage){0};
+        run->record->first_token_ms = 0;
+        run->record->whole = false;
+        run->call->answer->provider = target->provider->name;
+}
+
+static void add_usage(struct chat_usage *sum, const struct chat_usage *u)
+{
+        sum->known |= u->known;
+        sum->estimated |= u->estimated;
+        sum->input += u->input;
+        sum->cached += u->cached;
+        sum->cache_write += u->cache_write;
+        sum->cache_write_1h += u->cache_write_1h;
+        sum->output += u->output;
+        sum->reasoning += u->reasoning;
+}
+
+/* The provider's count, else what was streamed, else what was reserved; nothing where it gave an error. */
+static void reckon_usage(struct walk *w, bool answered)
+{
+        const struct attempt *at = &w->at;
+        struct chat_usage *u = &w->run->record->usage;
+        if (u->known || !at->sent)
+                return;
+        if (!answered && (at->fault.status >= 400 || (at->fault.kind && !fault_row(at->fault.kind)->asked)))
+                return;
+        u->known = u->estimated = true;
+        u->input = at->estimate.input;
+        u->output = at->streamed_bytes > 0 ? at->streamed_bytes / BYTES_A_TOKEN + 1
+                                           : at->permit.tokens - at->estimate.input;
+        if (u->output < 0)
+                u->output = 0;
+}
+
+static void settle(struct walk *w, bool answered, const struct fault_plan *plan)
+{
+        struct relay_run *run = w->run;
+        struct attempt *at = &w->at;
+        reckon_usage(w, answered);
+        const struct chat_usage *u = &run->record->usage;
+        int64_t first = run->record->first_token_ms;
+        const struct target_note note = {
+                .fault = plan ? &at->fault : NULL,
+                .plan = plan ? *plan : (struct fault_plan){0},
+                .silent = !answered && !plan,
+                .asked = answered || (at->sent && (!plan || fault_row(at->fault.kind)->asked)),
+                .tokens = u->input + u->output,
+                .first_token_ms = first > 0 ? first + run->call->started_ms - at->started_ms : 0,
+                .output_tokens = answered && !u->estimated ? u->output : 0,
+                .quota = at->quota.requests.known || at->quota.tokens.known ? &at->quota : NULL,
+                .served_model = run->record->served_model,
+        };
+        admission_settle(run->call->env, &at->ask, &at->permit, &note);
+        add_usage(&run->record->spent, u);
+}
+
+static void log_failure(const struct walk *w, const struct fault_plan *plan)
+{
+        static const char *const actions[] = {"again", "next target", "no other target"};
+        const struct upstream_fault *f = &w->at.fault;
+        log_warn("attempt %lld at %s/%s failed: %s (status %d)%s%s; %s", (long long)w->run->record->attempts,
+                 w->at.target->provider->name, w->at.target->model, fault_row(f->kind)->name, f->status,
+                 f->message ? ": " : "", f->message ? f->message : "", actions[plan->action]);
+}
+
+static int64_t window_of(const struct walk *w, const struct config_target *t)
+{
+        struct model_caps *caps = arena_alloc(w->run->call->arena, sizeof *caps);
+        catalogue_target_caps(w->run->call->env->config, t, caps);
+        return caps->window;
+}
+
+static int64_t day_left_ms(const struct config_provider *p)
+{
+        int64_t now = clock_unix();
+        return (zone_day_of(p->limits.days, now).ends - now) * 1000;
+}
+
+static void after_failure(struct walk *w, struct candidate *c)
+{
+        struct relay_run *run = w->run;
+        struct upstream_fault *f = &w->at.fault;
+        scrub_fault(run->call->arena, run->call->env->config, f);
+        const struct fault_moment moment = {
+                .content_sent = run->content_sent,
+                .provoked = is_direct(w) || run->provoked,
+                .tries = c->tries,
+                .time_left_ms = run->deadline_ms - clock_now_ms(),
+                .day_left_ms = f->per_day ? day_left_ms(c->target->provider) : 0,
+                .chance = chance(),
+        };
+        const struct fault_plan plan = fault_judge(f, version_of(w), &moment);
+        log_failure(w, &plan);
+        if (f->kind == FAULT_RATE_LIMIT && plan.cool_ms > f->retry_after_ms)
+                f->retry_after_ms = plan.cool_ms;
+        fault_count(&run->tally, f);
+        settle(w, false, &plan);
+        w->over = plan.action == FAULT_GIVE_UP;
+        c->again = plan.action == FAULT_AGAIN;
+        if (c->again) {
+                c->ready_ms = clock_now_ms() + plan.wait_ms;
+                return;
+        }
+        /* Its own time may come while this request still has time; it was counted already. */
+        bool comes_back = plan.mark == MARK_COOL && c->tries < version_of(w)->retry.attempts;
+        c->closed = !comes_back;
+        c->waits_for = FAULT_COOLING;
+        c->ready_ms = clock_now_ms() + plan.cool_ms;
+        if (plan.larger) {
+                int64_t window = window_of(w, c->target);
+                w->larger_than = window > w->at.estimate.input ? window : w->at.estimate.input + 1;
+        }
+}
+
+/* False: not this one, for this request. */
+static bool suits(struct walk *w, struct candidate *c)
+{
+        const struct config_provider *p = c->target->provider;
+        if (p->out_of_service) {
+                log_warn("%s is out of service: %s", p->name, p->out_of_service);
+                count_fault(w, FAULT_OUT_OF_SERVICE, 0, 0);
+                return false;
+        }
+        if (w->larger_than && window_of(w, c->target) <= w->larger_than)
+                return false;
+        return w->errand->fit(w->run, c->target, w->errand->request, &w->problem);
+}
+
+static void ask(struct walk *w, struct candidate *c, int64_t wait_ms)
+{
+        struct relay_run *run = w->run;
+        const struct relay_env *env = run->call->env;
+        struct target_answer answer;
+        if (!suits(w, c)) {
+                c->closed = true;
+                return;
+        }
+        struct attempt *at = &w->at;
+        *at = (struct attempt){
+                .run = run, .target = c->target, .dialect = dialect_by_name(c->target->provider->dialect)};
+        w->errand->estimate(c->target, run, w->errand->request, &at->estimate);
+        at->ask = (struct target_ask){
+                .target = c->target,
+                .version = version_of(w),
+                .direct = is_direct(w),
+                .again = c->tries > 0,
+                .wait_ms = wait_ms,
+                .estimate = &at->estimate,
+                .credentials = admission_credentials(c->target->provider),
+        };
+        admission_target(env, run->call->arena, &at->ask, &at->permit, &answer);
+        if (!answer.go) {
+                not_admitted(w, c, &answer, wait_ms > 0);
+                return;
+        }
+        int64_t ahead = env->state && answer.at_ms ? answer.at_ms - state_now_ms(env->state) : 0;
+        if (ahead > 0 && !wait_for(w, ahead, true)) {
+                admission_give_back(env, &at->permit);
+                close_candidate(w, c, FAULT_AT_LIMIT, 0, ahead);
+                return;
+        }
+        begin_attempt(w, c);
+        enum attempt_result result = w->errand->attempt(at, w->errand->request);
+        if (result == ATTEMPT_FAILED) {
+                after_failure(w, c);
+                return;
+        }
+        settle(w, result == ATTEMPT_ANSWERED, NULL);
+        w->problem = at->err;
+        w->over = true;
+        run->answered = true;
+}
+
+/* Those that were never asked, as their time is too far away. */
+static void count_waiting(struct walk *w)
+{
+        for (size_t i = 0; i < w->count; i++) {
+                const struct candidate *c = &w->candidates[i];
+                int64_t wait = c->ready_ms - clock_now_ms();
+                if (!c->closed && c->waits_for && !c->tries)
+                        count_fault(w, c->waits_for, 0, wait > 0 ? wait : 1);
+        }
+}
+
+static bool step(struct walk *w)
+{
+        int64_t now_ms = clock_now_ms();
+        struct candidate *c = next_candidate(w, now_ms);
+        if (!c || w->run->stop)
+                return false;
+        int64_t wait = c->ready_ms - now_ms, booked = 0;
+        if (wait > 0 && c->waits_for == FAULT_AT_LIMIT && !c->again) {
+                booked = queue_left(w);
+                if (booked <= 0 || (c->lease && !wait_for(w, wait, true)))
+                        return false;
+        } else if (!wait_for(w, wait, false)) {
+                /* No time for a second try there: on to those that can be asked at once. */
+                if (!c->again || w->run->stop)
+                        return false;
+                c->again = false;
+                c->closed = true;
+                return true;
+        }
+        ask(w, c, booked);
+        return !w->over;
+}
+
+void walk_targets(struct relay_run *run, const struct errand *errand)
+{
+        struct walk *w = arena_alloc(run->call->arena, sizeof *w);
+        w->run = run;
+        w->errand = errand;
+        order(w);
+        while (step(w))
+                continue;
+        if (!run->answered && !run->stop) {
+                count_waiting(w);
+                if (run->tally.count) {
+                        w->problem = (struct err){0};
+                        fault_tell(&run->tally, run->call->arena, &w->problem);
+                }
+        }
+        if (w->problem.cause != ERR_NONE)
+                relay_tell(run, w->at.encoder, &w->problem);
+}

@@ -1,0 +1,25 @@
+/*
+ * The walk over the targets of a version until one has answered: in the order of the strategy, each admitted
+ * by the shared state, what failed judged by the table of faults, waits and second tries inside the version's
+ * total. Inside the relay only.
+ */
+#ifndef TOLLGATE_RELAY_WALK_H
+#define TOLLGATE_RELAY_WALK_H
+
+#include "relay/attempt.h"
+
+/* A call of either kind, as the walk sees it. */
+struct errand {
+        /* False: the target can't take this request; err tells why (the first one is kept). */
+        bool (*fit)(struct relay_run *run, const struct config_target *target, void *request,
+                    struct err *err);
+        enum attempt_result (*attempt)(struct attempt *at, void *request);
+        void (*estimate)(const struct config_target *target, const struct relay_run *run, void *request,
+                         struct estimate *out);
+        void *request;
+};
+
+/* Answers the client whatever happens. */
+void walk_targets(struct relay_run *run, const struct errand *errand);
+
+#endif
