@@ -1,39 +1,12 @@
 // Targets in order: what fails before content goes on to the next, what fails after it is an error in the client's dialect.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { ask, clients, dialects, ended, errorIn, nextDialect as second, textOf, upstreamModel } from './ask.mjs';
 import { named } from './config.mjs';
 import { freePort } from './harness.mjs';
 import { call, eachServer, errorOf, events } from './suite.mjs';
 
-const messages = [{ role: 'user', content: 'Hi' }];
-const dialects = ['openai', 'anthropic', 'gemini'];
-const upstreamModel = { openai: 'gpt-4o', anthropic: 'claude-sonnet-4-6', gemini: 'gemini-3.5-flash' };
 const closed = await freePort();
-
-// The same question in every client dialect.
-const ask = (s, dialect, model, stream) => {
-        const asks = {
-                openai: ['/v1/chat/completions', { model, messages, stream }], anthropic: ['/v1/messages', { model, messages, stream, max_tokens: 100 }],
-                gemini: [`/v1beta/models/${model}:${stream ? 'streamGenerateContent?alt=sse' : 'generateContent'}`, { contents: [{ role: 'user', parts: [{ text: 'Hi' }] }] }],
-                plain: ['/chat', { model, prompt: 'Hi', stream }],
-        };
-        const [path, body] = asks[dialect];
-        return call(s, path, { body });
-};
-const textOf = {
-        openai: (r) => (r.json ? r.json.choices[0].message.content : events(r.text).map((e) => e.json?.choices?.[0]?.delta.content ?? '').join('')),
-        anthropic: (r) => (r.json ? r.json.content[0].text : events(r.text).map((e) => e.json?.delta?.text ?? '').join('')),
-        gemini: (r) => [r.json ?? events(r.text).map((e) => e.json)].flat().flatMap((c) => c.candidates?.[0]?.content?.parts ?? []).map((p) => p.text ?? '').join(''),
-        plain: (r) => r.json?.text ?? events(r.text).filter((e) => e.event === 'text').map((e) => e.json.text).join(''),
-};
-const ended = {
-        openai: (text) => /data: *\[DONE\]/.test(text), anthropic: (text) => /message_stop/.test(text), gemini: (text) => /"finishReason"/.test(text),
-        plain: (text) => /event: *done/.test(text),
-};
-const errorIn = {
-        openai: (list) => errorOf('openai', list.at(-1).json), anthropic: (list) => (assert.equal(list.at(-1).event, 'error'), errorOf('anthropic', list.at(-1).json)),
-        gemini: (list) => errorOf('gemini', list.at(-1).json), plain: (list) => (assert.equal(list.at(-1).event, 'error'), errorOf('plain', list.at(-1).json)),
-};
 
 // For each dialect a first provider of its own name, and a second of the next dialect behind it.
 const options = (fake) => {
@@ -55,8 +28,6 @@ const options = (fake) => {
 };
 
 eachServer('failover', options, (s) => {
-        const second = (d) => dialects[(dialects.indexOf(d) + 1) % 3];
-
         for (const target of dialects)
                 describe(`first ${target}`, () => {
                         for (const [what, script, streamOnly] of [
@@ -95,7 +66,7 @@ eachServer('failover', options, (s) => {
                                 assert.equal(s.fake.requests.length, 1);
                         });
 
-                        for (const client of [...dialects, 'plain'])
+                        for (const client of clients)
                                 test(`what fails after content is an error to ${client}`, async () => {
                                         for (const script of [{ errorEvent: 2 }, { cut: 2 }, { malformed: 2 }, { stall: 2 }]) {
                                                 s.fake.requests.length = 0;
@@ -111,7 +82,7 @@ eachServer('failover', options, (s) => {
                                 });
                 });
 
-        for (const client of [...dialects, 'plain'])
+        for (const client of clients)
                 describe(`all fail, to ${client}`, () => {
                         const run = async (first, then, stream) => {
                                 s.fake.script('first-openai', first);
