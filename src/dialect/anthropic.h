@@ -73,8 +73,8 @@ void *anthropic_decoder_new(struct arena *a, const struct chat_request *r);
 void anthropic_decode_event(void *decoder, const struct sse_event *event, struct chat_events *out);
 void anthropic_decode_end(void *decoder, struct str stray, struct chat_events *out);
 void anthropic_decode_error(struct arena *a, int status, struct str body, struct upstream_fault *out);
-/* kind by status and type; fault->kind is FAULT_IN_BODY where in_body. error: the inner object, may be NULL.
- */
+/* kind by status and type; in_body: FAULT_IN_BODY, but for rate limits and overload. error: the inner object,
+ * may be NULL. */
 void anthropic_read_fault(struct arena *a, int status, json_object *error, bool in_body,
                           struct upstream_fault *out);
 /* A block of an answer into b. keep: nodes are referenced until the arena goes, since their tree may go

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "dialect/fault_words.h"
 
 enum { MESSAGE_MAX = 2048, NAME_MAX_LEN = 128 };
 
@@ -39,10 +40,16 @@ static const struct {
         const char *words;
         enum fault_kind kind;
 } words[] = {
-        {"prompt is too long", FAULT_CONTEXT_LENGTH},  {"exceed context limit", FAULT_CONTEXT_LENGTH},
-        {"credit balance is too low", FAULT_QUOTA},    {"organization_on_hold", FAULT_QUOTA},
-        {"contract_spend_limit_reached", FAULT_QUOTA}, {"enforced_spend_limit_reached", FAULT_QUOTA},
-        {"linked_organization_", FAULT_QUOTA},         {"content filtering policy", FAULT_CONTENT_POLICY},
+        {"prompt is too long", FAULT_CONTEXT_LENGTH},
+        {"exceed context limit", FAULT_CONTEXT_LENGTH},
+        {"credit balance is too low", FAULT_QUOTA},
+        {"organization_on_hold", FAULT_QUOTA},
+        {"contract_spend_limit_reached", FAULT_QUOTA},
+        {"enforced_spend_limit_reached", FAULT_QUOTA},
+        {"linked_organization_", FAULT_QUOTA},
+        {"specified API usage limits", FAULT_QUOTA},
+        {"organization has been disabled", FAULT_FORBIDDEN},
+        {"content filtering policy", FAULT_CONTENT_POLICY},
         {"Usage Policy", FAULT_CONTENT_POLICY},
 };
 
@@ -79,6 +86,29 @@ static enum fault_kind kind_of(int status, const struct upstream_fault *f)
         return FAULT_BAD_REQUEST;
 }
 
+/* Of a 403, only what speaks of the key itself: "the specified resource" may be a file of the caller's. */
+static bool is_sure(const struct upstream_fault *f)
+{
+        static const char *const ours[] = {"API key", "organization has been disabled", NULL};
+        static const char *const theirs[] = {"resource", "file", "container", "beta", NULL};
+        switch (f->kind) {
+        case FAULT_CREDENTIALS: return f->type && strstr(f->type, "auth");
+        case FAULT_QUOTA: return f->type != NULL;
+        case FAULT_FORBIDDEN:
+                return f->type && fault_words_any(f->message, ours) && !fault_words_any(f->message, theirs);
+        case FAULT_MODEL_GONE:
+                return f->type && strcmp(f->type, "not_found_error") == 0 && f->message &&
+                       strncmp(f->message, "model:", 6) == 0;
+        default: return false;
+        }
+}
+
+/* Within an answer, only what asks for time says more than that it broke. */
+static enum fault_kind kind_in_body(enum fault_kind kind)
+{
+        return kind == FAULT_RATE_LIMIT || kind == FAULT_OVERLOAD ? kind : FAULT_IN_BODY;
+}
+
 void anthropic_read_fault(struct arena *a, int status, json_object *error, bool in_body,
                           struct upstream_fault *out)
 {
@@ -92,7 +122,9 @@ void anthropic_read_fault(struct arena *a, int status, json_object *error, bool 
                         status = types[i].status;
         }
         out->status = status;
-        out->kind = in_body ? FAULT_IN_BODY : kind_of(status, out);
+        out->kind = in_body ? kind_in_body(kind_of(status, out)) : kind_of(status, out);
+        out->sure = is_sure(out);
+        out->per_day = out->kind == FAULT_RATE_LIMIT && fault_words_per_day(out->message);
 }
 
 void anthropic_decode_error(struct arena *a, int status, struct str body, struct upstream_fault *out)

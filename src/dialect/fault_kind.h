@@ -44,8 +44,13 @@ struct upstream_fault {
         const char *message;             /* provider's words, cleaned and capped at 2 KiB; NULL: none */
         const char *type, *code, *param; /* provider's, or NULL */
         int64_t retry_after_ms;          /* 0: not said */
-        bool per_day;                    /* a rate limit that lasts until the provider's day ends */
-        bool sure; /* leaves no doubt that it is about our credentials, our credit or the model as such */
+        bool per_day;                    /* rate limit: of the day, so that it lasts to the day's end */
+        /*
+         * Credentials, quota, forbidden, model gone: the answer says in the dialect's own shape and without a
+         * doubt that it is about our key, our credit, our right to be there, or the model. False for what a
+         * caller can bring about with its own references (files, caches), and for the pages of proxies.
+         */
+        bool sure;
 };
 
 #endif

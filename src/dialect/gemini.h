@@ -200,8 +200,8 @@ struct str gemini_partial_text(struct gemini_partial *p, struct arena *a);
 /* ---- errors (gemini_error.c) ---- */
 /* The error object of {"error": …} or [{"error": …}], or NULL. */
 json_object *gemini_error_of(json_object *root);
-/* kind: FAULT_NONE finds it from the object. */
-void gemini_error_read(struct arena *a, int status, json_object *error, enum fault_kind kind,
+/* in_body: FAULT_IN_BODY, but for rate limits and overload. */
+void gemini_error_read(struct arena *a, int status, json_object *error, bool in_body,
                        struct upstream_fault *out);
 void gemini_decode_error(struct arena *a, int status, struct str body, struct upstream_fault *out);
 void gemini_encode_error(const struct answer_context *c, const struct err *e, struct buf *out);

@@ -374,7 +374,7 @@ static bool read_tree(json_object *root, size_t expected, const struct vectors *
 {
         json_object *error = gemini_error_of(root), *list = json_peek_array(root, "embeddings");
         if (error) {
-                gemini_error_read(v->arena, 0, error, FAULT_IN_BODY, fault);
+                gemini_error_read(v->arena, 0, error, true, fault);
                 return false;
         }
         if (!list)

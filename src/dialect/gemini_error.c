@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "dialect/fault_words.h"
 
 enum { MESSAGE_MAX = 2048, WAIT_MAX_MS = 86400000 };
 
@@ -38,6 +39,18 @@ static const char *type_of(json_object *detail)
         return slash ? slash + 1 : "";
 }
 
+/* The first violation is told; the day's is the one that lasts. */
+static void read_quota(struct arena *a, json_object *detail, struct upstream_fault *out)
+{
+        json_object *list = json_peek_array(detail, "violations");
+        for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+                const char *id = json_peek_string(json_object_array_get_idx(list, i), "quotaId");
+                if (i == 0)
+                        out->param = arena_strdup(a, id);
+                out->per_day |= id && strstr(id, "PerDay");
+        }
+}
+
 static void read_details(struct arena *a, json_object *error, struct upstream_fault *out)
 {
         json_object *details = json_peek_array(error, "details");
@@ -49,9 +62,7 @@ static void read_details(struct arena *a, json_object *error, struct upstream_fa
                 } else if (strcmp(type, "ErrorInfo") == 0) {
                         out->code = arena_strdup(a, json_peek_string(detail, "reason"));
                 } else if (strcmp(type, "QuotaFailure") == 0) {
-                        json_object *list = json_peek_array(detail, "violations");
-                        json_object *first = list ? json_object_array_get_idx(list, 0) : NULL;
-                        out->param = arena_strdup(a, json_peek_string(first, "quotaId"));
+                        read_quota(a, detail, out);
                 } else if (strcmp(type, "BadRequest") == 0) {
                         json_object *list = json_peek_array(detail, "fieldViolations");
                         json_object *first = list ? json_object_array_get_idx(list, 0) : NULL;
@@ -131,7 +142,64 @@ static enum fault_kind refine(enum fault_kind kind, const struct upstream_fault 
         return kind;
 }
 
-void gemini_error_read(struct arena *a, int status, json_object *error, enum fault_kind kind,
+/* Whose service the reason is about: a caller's reference may lead to another one than the models'. */
+static enum tri is_models_service(json_object *error)
+{
+        static const char *const services[] = {"generativelanguage.googleapis.com",
+                                               "aiplatform.googleapis.com", NULL};
+        json_object *details = json_peek_array(error, "details");
+        for (size_t i = 0; details && i < json_object_array_length(details); i++) {
+                json_object *detail = json_object_array_get_idx(details, i);
+                const char *name = json_peek_string(json_peek_object(detail, "metadata"), "service");
+                if (name && strcmp(type_of(detail), "ErrorInfo") == 0)
+                        return fault_words_any(name, services) ? TRI_YES : TRI_NO;
+        }
+        return TRI_UNSET;
+}
+
+static bool begins(const char *text, const char *with)
+{
+        return text && strncmp(text, with, strlen(with)) == 0;
+}
+
+static bool is_about_model(const char *message)
+{
+        static const char *const gone[] = {"is not found", "was not found", "no longer available", NULL};
+        return fault_words_any(message, gone) &&
+               (begins(message, "models/") || begins(message, "Publisher Model") ||
+                begins(message, "This model"));
+}
+
+static bool is_about_us(const struct upstream_fault *f, json_object *error)
+{
+        static const char *const words[] = {
+                "User location is not supported", "API key was reported as leaked",
+                "project has been denied access", "Permission 'aiplatform.endpoints.predict' denied", NULL};
+        if (f->code && strcmp(f->code, "SERVICE_DISABLED") == 0)
+                return is_models_service(error) == TRI_YES;
+        return fault_words_any(f->message, words) ||
+               (begins(f->code, "CONSUMER_") && is_models_service(error) != TRI_NO);
+}
+
+/* Files and caches that a caller names are "not found (or permission denied)" too. */
+static bool is_sure(const struct upstream_fault *f, json_object *error)
+{
+        bool by_service = f->code && strcmp(f->code, "SERVICE_DISABLED") == 0;
+        switch (f->kind) {
+        case FAULT_CREDENTIALS: return by_service ? is_about_us(f, error) : true;
+        case FAULT_QUOTA: return is_models_service(error) != TRI_NO;
+        case FAULT_FORBIDDEN: return is_about_us(f, error);
+        case FAULT_MODEL_GONE: return is_about_model(f->message);
+        default: return false;
+        }
+}
+
+static enum fault_kind kind_in_body(enum fault_kind kind)
+{
+        return kind == FAULT_RATE_LIMIT || kind == FAULT_OVERLOAD ? kind : FAULT_IN_BODY;
+}
+
+void gemini_error_read(struct arena *a, int status, json_object *error, bool in_body,
                        struct upstream_fault *out)
 {
         int64_t code = json_peek_count(error, "code");
@@ -150,7 +218,9 @@ void gemini_error_read(struct arena *a, int status, json_object *error, enum fau
                 if (strcmp(statuses[i].status, name) == 0)
                         out->kind = statuses[i].kind;
         }
-        out->kind = kind != FAULT_NONE ? kind : refine(out->kind, out);
+        out->kind = in_body ? kind_in_body(out->kind) : refine(out->kind, out);
+        out->sure = is_sure(out, error);
+        out->per_day &= out->kind == FAULT_RATE_LIMIT;
 }
 
 void gemini_decode_error(struct arena *a, int status, struct str body, struct upstream_fault *out)
@@ -159,7 +229,7 @@ void gemini_decode_error(struct arena *a, int status, struct str body, struct up
         json_object *root = body.len ? json_parse(a, body.at, body.len, JSON_FROM_PROVIDER, &err) : NULL;
         json_object *error = root ? gemini_error_of(root) : NULL;
         if (error)
-                gemini_error_read(a, status, error, FAULT_NONE, out);
+                gemini_error_read(a, status, error, false, out);
         else
                 *out = (struct upstream_fault){.kind = kind_of_http(status), .status = status};
 }

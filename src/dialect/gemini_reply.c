@@ -349,7 +349,7 @@ bool gemini_decode_chat_reply(struct arena *a, struct str body, struct chat_repl
                 return malformed(fault, err.message);
         json_object *error = gemini_error_of(root);
         if (error) {
-                gemini_error_read(a, 0, error, FAULT_IN_BODY, fault);
+                gemini_error_read(a, 0, error, true, fault);
                 return false;
         }
         if (!json_object_is_type(root, json_type_object))

@@ -326,7 +326,7 @@ void gemini_decode_event(void *decoder, const struct sse_event *event, struct ch
         json_object *error = root ? gemini_error_of(root) : NULL;
         if (error) {
                 struct upstream_fault fault = {0};
-                gemini_error_read(out->arena, 0, error, FAULT_IN_BODY, &fault);
+                gemini_error_read(out->arena, 0, error, true, &fault);
                 fail(d, out, &fault);
         } else if (!json_object_is_type(root, json_type_object)) {
                 fail_with(d, out, FAULT_MALFORMED, root ? "an event that is no object" : err.message);
@@ -364,7 +364,7 @@ void gemini_decode_end(void *decoder, struct str stray, struct chat_events *out)
         json_object *error = root ? gemini_error_of(root) : NULL;
         if (error) {
                 struct upstream_fault fault = {0};
-                gemini_error_read(out->arena, 0, error, FAULT_IN_BODY, &fault);
+                gemini_error_read(out->arena, 0, error, true, &fault);
                 fail(d, out, &fault);
                 return;
         }

@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "base/text.h"
+#include "dialect/fault_words.h"
 #include "dialect/openai.h"
 
 enum { MESSAGE_MAX = 2048, WORD_MAX = 200 };
@@ -54,6 +55,7 @@ static const struct {
         {"invalid_api_key", FAULT_CREDENTIALS},
         {"model_not_found", FAULT_MODEL_GONE},
         {"model_decommissioned", FAULT_MODEL_GONE},
+        {"invalid_model", FAULT_MODEL_GONE}, /* Mistral */
         {"DeploymentNotFound", FAULT_MODEL_GONE},
         {"rate_limit_exceeded", FAULT_RATE_LIMIT},
         {"RateLimitReached", FAULT_RATE_LIMIT},
@@ -76,12 +78,14 @@ static bool says(const char *message, const char *what)
 /* Servers without codes (vLLM, aggregators) only have their words. */
 static enum fault_kind kind_of_message(const char *message)
 {
+        static const char key[] = "Incorrect API key provided"; /* xAI: a 400 */
+        if (message && strncmp(message, key, sizeof key - 1) == 0)
+                return FAULT_CREDENTIALS;
         if (says(message, "maximum context length") || says(message, "context length exceeded") ||
             says(message, "context window") || says(message, "prompt is too long"))
                 return FAULT_CONTEXT_LENGTH;
         if (says(message, "model") && !says(message, "file") &&
-            (says(message, "does not exist") || says(message, "decommissioned") ||
-             says(message, "not found")))
+            (says(message, "not exist") || says(message, "decommissioned") || says(message, "not found")))
                 return FAULT_MODEL_GONE;
         return FAULT_NONE;
 }
@@ -208,6 +212,87 @@ static int status_within(json_object *error)
         return n >= 400 && n <= 599 ? (int)n : 0;
 }
 
+/* Passed on from a provider behind an aggregator: not about our account there. */
+static bool is_passed_on(const struct upstream_fault *f, json_object *error)
+{
+        return json_peek(json_peek_object(error, "metadata"), "provider_name") ||
+               (f->type && strcmp(f->type, "upstream_error") == 0);
+}
+
+/* Enough for a smaller request: the caller's own max_tokens brings it about. */
+static bool is_for_this_size(const char *message)
+{
+        static const char *const sized[] = {"afford", "max_tokens", "pre-consume", "预扣", NULL};
+        return fault_words_any(message, sized);
+}
+
+static bool is_about_us(const struct upstream_fault *f)
+{
+        static const char *const names[] = {"unsupported_country_region_territory", "account_deactivated",
+                                            "access_terminated", "organization_restricted", NULL};
+        static const char *const messages[] = {"Missing scopes: model.request",
+                                               "Virtual Network/Firewall rules", NULL};
+        return fault_words_any(f->code, names) || fault_words_any(f->type, names) ||
+               fault_words_any(f->message, messages);
+}
+
+static const char *after(const char *text, const char *const *begins)
+{
+        for (; text && *begins; begins++) {
+                size_t len = strlen(*begins);
+                if (strncasecmp(text, *begins, len) == 0)
+                        return text + len;
+        }
+        return NULL;
+}
+
+/* "The model `x` does not exist …", "model 'x' not found", "Model Not Exist": a name at most in between. */
+static bool says_model_is_gone(const char *message)
+{
+        static const char *const begins[] = {"the model ", "the requested model ", "model ", NULL};
+        static const char *const gone[] = {
+                "does not exist",          "not exist",         "not found", "is not found", "was not found",
+                "has been decommissioned", "is decommissioned", NULL};
+        const char *at = after(message, begins);
+        if (!at)
+                return false;
+        const char *behind = at + strcspn(at, " ");
+        return after(at, gone) || after(behind + strspn(behind, " "), gone);
+}
+
+/* The model of the request, and not one of a tool or a file whose name holds the word. */
+static bool is_about_model(const struct upstream_fault *f)
+{
+        if (f->param && strcmp(f->param, "model") != 0)
+                return false;
+        if (kind_of_word(f->code) == FAULT_MODEL_GONE || kind_of_word(f->type) == FAULT_MODEL_GONE)
+                return true;
+        return says_model_is_gone(f->message);
+}
+
+static bool is_sure(const struct upstream_fault *f, json_object *error)
+{
+        if (!error || is_passed_on(f, error))
+                return false;
+        switch (f->kind) {
+        case FAULT_CREDENTIALS: return true;
+        case FAULT_QUOTA: return !is_for_this_size(f->message);
+        case FAULT_FORBIDDEN: return is_about_us(f);
+        case FAULT_MODEL_GONE: return is_about_model(f);
+        default: return false;
+        }
+}
+
+static void read_words(struct upstream_fault *f, json_object *error)
+{
+        f->sure = is_sure(f, error);
+        if (f->kind != FAULT_RATE_LIMIT)
+                return;
+        f->retry_after_ms = fault_words_wait_ms(f->message);
+        /* Days that roll have a time of their own. */
+        f->per_day = !f->retry_after_ms && fault_words_per_day(f->message);
+}
+
 static void read_error(struct arena *a, int status, json_object *body, struct upstream_fault *out)
 {
         json_object *error = openai_find_error(body), *from = error ? error : body;
@@ -220,6 +305,9 @@ static void read_error(struct arena *a, int status, json_object *body, struct up
         /* OpenRouter's moderation. */
         if (out->kind == FAULT_FORBIDDEN && json_peek_array(json_peek_object(from, "metadata"), "reasons"))
                 out->kind = FAULT_CONTENT_POLICY;
+        /* Azure's gateway has a shape of its own. */
+        bool is_gateways = json_peek_count(body, "statusCode") == status && status && out->message;
+        read_words(out, error ? error : is_gateways ? body : NULL);
 }
 
 void openai_fault_in_body(struct arena *a, json_object *body, struct upstream_fault *out)

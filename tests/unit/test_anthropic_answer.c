@@ -468,7 +468,7 @@ static void streams_end_whole_or_say_why(void **state)
                 {"{\"type\":\"message_stop\"}\n", FAULT_MALFORMED, "without a beginning", 0},
                 {START TEXT_0 HELLO_0 "{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\","
                                       "\"message\":\"Overloaded\"}}\n" END,
-                 FAULT_IN_BODY, "Overloaded", 529},
+                 FAULT_OVERLOAD, "Overloaded", 529},
         };
         for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
                 struct arena *a = arena_new();
@@ -589,7 +589,7 @@ static void errors_have_kinds(void **state)
         struct upstream_fault f;
         assert_false(dialect_anthropic.decode_chat_reply(
                 a, str_of(ERROR("overloaded_error", "Over\\u001bloaded")), &reply, &f));
-        assert_int_equal(f.kind, FAULT_IN_BODY);
+        assert_int_equal(f.kind, FAULT_OVERLOAD);
         assert_int_equal(f.status, 529);
         assert_string_equal(f.message, "Over loaded");
         assert_false(dialect_anthropic.decode_chat_reply(a, str_of("{}"), &reply, &f));

@@ -269,7 +269,7 @@ static void test_stream_errors(void **state)
                 } else {
                         struct dump_stream s = {.arena = a};
                         dump_decode_sse(&dialect_gemini, a, (struct str){out.data, out.len}, 0, 0, &s);
-                        assert_int_equal(s.fault, FAULT_IN_BODY);
+                        assert_int_equal(s.fault, FAULT_OVERLOAD);
                         assert_int_equal(s.error.status, 502);
                 }
                 buf_release(&out);

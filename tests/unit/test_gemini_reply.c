@@ -68,8 +68,9 @@ static const struct reply_case {
         {"", NULL, FAULT_MALFORMED},
         {"{\"candidates\":", NULL, FAULT_MALFORMED},
         {"{\"candidates\":7}", NULL, FAULT_MALFORMED},
-        {"{\"error\":{\"code\":503,\"message\":\"busy\",\"status\":\"UNAVAILABLE\"}}", NULL, FAULT_IN_BODY},
-        {"[{\"error\":{\"code\":503,\"message\":\"busy\",\"status\":\"UNAVAILABLE\"}}]", NULL, FAULT_IN_BODY},
+        {"{\"error\":{\"code\":503,\"message\":\"busy\",\"status\":\"UNAVAILABLE\"}}", NULL, FAULT_OVERLOAD},
+        {"[{\"error\":{\"code\":503,\"message\":\"busy\",\"status\":\"UNAVAILABLE\"}}]", NULL,
+         FAULT_OVERLOAD},
 };
 
 static void test_replies(void **state)
@@ -167,7 +168,7 @@ static const struct stream_case {
         {"", "", FAULT_CUT},
         {PARTS("{\"text\":\"a\"}")
                  EVENT("{\"error\":{\"code\":429,\"message\":\"m\",\"status\":\"RESOURCE_EXHAUSTED\"}}"),
-         "", FAULT_IN_BODY},
+         "", FAULT_RATE_LIMIT},
         {PARTS("{\"text\":\"a\"}") "{\"error\":{\"code\":500,\n\"message\":\"m\",\"status\":\"INTERNAL\"}}\n",
          "", FAULT_IN_BODY},
         {"[{\"error\":{\"code\":500,\"message\":\"m\",\"status\":\"INTERNAL\"}}]", "", FAULT_IN_BODY},
