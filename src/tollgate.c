@@ -12,7 +12,8 @@
 #define PACKAGE_VERSION "unknown"
 #endif
 
-static const struct cli_command *const commands[] = {&cli_ask, &cli_check, &cli_key, &cli_models, &cli_pin};
+static const struct cli_command *const commands[] = {&cli_ask, &cli_check, &cli_key,   &cli_models,
+                                                     &cli_pin, &cli_reset, &cli_status};
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
 static void usage(FILE *f)

@@ -1,8 +1,11 @@
 #include "cli/cli.h"
 
+#include <errno.h>
+#include <grp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/text.h"
 
@@ -31,6 +34,12 @@ static const struct cli_option *option_find(const struct cli_option *options, si
                         return &options[i];
         }
         return NULL;
+}
+
+/* argv ends in NULL. */
+static bool begins_with_digit(const char *word)
+{
+        return word && *word >= '0' && *word <= '9';
 }
 
 bool cli_parse(const struct cli_command *command, const struct cli_option *options, size_t count,
@@ -62,8 +71,10 @@ bool cli_parse(const struct cli_command *command, const struct cli_option *optio
                         *out = cli_misuse(command, "unknown option %s", word);
                         return false;
                 }
-                if (!o->value) {
+                if (o->flag)
                         *o->flag = true;
+                if (!o->value || (o->flag && !equals && !begins_with_digit(argv[i + 1]))) {
+                        continue;
                 } else if (equals) {
                         *o->value = equals + 1;
                 } else if (i + 1 < *argc) {
@@ -75,6 +86,20 @@ bool cli_parse(const struct cli_command *command, const struct cli_option *optio
         }
         *argc = kept - 1;
         return true;
+}
+
+bool cli_become(const struct cli_command *command, const char *name, uid_t uid, gid_t gid)
+{
+        if (uid == geteuid())
+                return true;
+        if ((name ? initgroups(name, gid) : setgroups(0, NULL)) == 0 && setgid(gid) == 0 && setuid(uid) == 0)
+                return true;
+        fprintf(stderr, "tollgate %s: cannot become ", command->name);
+        if (name)
+                fprintf(stderr, "%s: %s\n", name, strerror(errno));
+        else
+                fprintf(stderr, "user %lu: %s\n", (unsigned long)uid, strerror(errno));
+        return false;
 }
 
 void cli_print_problem(bool to_stdout, const struct config_problem *p)

@@ -6,7 +6,9 @@
 #define TOLLGATE_CLI_CLI_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 #include "config/config.h"
+#include "store/state.h"
 
 enum cli_exit {
         CLI_DONE,
@@ -25,7 +27,7 @@ struct cli_command {
                              char **argv);
 };
 
-extern const struct cli_command cli_ask, cli_check, cli_key, cli_models, cli_pin;
+extern const struct cli_command cli_ask, cli_check, cli_key, cli_models, cli_pin, cli_reset, cli_status;
 
 /*
  * Options of a command: "-m VALUE", "--name VALUE", "--name=VALUE", "--flag", in any order between the
@@ -35,7 +37,8 @@ extern const struct cli_command cli_ask, cli_check, cli_key, cli_models, cli_pin
 struct cli_option {
         const char *name;   /* "--image" or "-m" */
         const char **value; /* NULL: a flag */
-        bool *flag;
+        bool *flag;         /* with a value too: set, and the value may be left out; the next word is it where
+                               it begins with a digit */
 };
 /* Moves the arguments to the front of argv[1…] and their count to *argc. False: *out says how to leave (help
  * was asked for, or the use was wrong; both have been told). */
@@ -44,8 +47,17 @@ bool cli_parse(const struct cli_command *command, const struct cli_option *optio
 enum cli_exit cli_misuse(const struct cli_command *command, const char *fmt, ...)
         __attribute__((format(printf, 2, 3)));
 void cli_help(const struct cli_command *command);
+/* Becomes the user from here on; there is no way back. False: told. name NULL: of no user that has a name. */
+bool cli_become(const struct cli_command *command, const char *name, uid_t uid, gid_t gid);
 /* What load has to say, as file:line: lines on standard error (or out). False when any is an error. */
 const struct config *cli_load(const char *path);
 void cli_print_problem(bool to_stdout, const struct config_problem *p);
+
+/*
+ * The shared state (SECURITY item 18): run by root, this becomes its owner before it is opened, so that
+ * nothing is left there that the responder may not write; it is never made here. NULL: told, and the exit is
+ * CLI_FAILED.
+ */
+struct state *cli_open_state(const struct cli_command *command, const struct config *c);
 
 #endif

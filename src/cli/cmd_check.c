@@ -1,5 +1,4 @@
 #include <errno.h>
-#include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,21 +15,14 @@
 
 enum { JSON_MAX = 4 << 20 };
 
-/* From here on files are tried as that user; there is no way back, which a check doesn't need. */
-static bool become(const char *user)
+/* From here on files are tried as that user. */
+static bool become(const struct cli_command *command, const char *user)
 {
-        struct passwd *pw = getpwnam(user);
-        if (!pw) {
-                fprintf(stderr, "tollgate check: there is no user %s\n", user);
-                return false;
-        }
-        if (pw->pw_uid == geteuid())
-                return true;
-        if (initgroups(user, pw->pw_gid) != 0 || setgid(pw->pw_gid) != 0 || setuid(pw->pw_uid) != 0) {
-                fprintf(stderr, "tollgate check: cannot become %s: %s\n", user, strerror(errno));
-                return false;
-        }
-        return true;
+        const struct passwd *pw = getpwnam(user);
+        if (pw)
+                return cli_become(command, user, pw->pw_uid, pw->pw_gid);
+        fprintf(stderr, "tollgate check: there is no user %s\n", user);
+        return false;
 }
 
 /* ---------------------------------------------------------------- what loading does not look at */
@@ -155,7 +147,7 @@ static enum cli_exit run(const struct cli_command *command, const char *config_p
                 return out;
         if (argc)
                 return cli_misuse(command, "it takes no arguments");
-        if (user && !become(user))
+        if (user && !become(command, user))
                 return CLI_FAILED;
         struct config_report report;
         const char *path = config_path ? config_path : config_default_path();

@@ -10,8 +10,9 @@
 struct exchange;
 
 enum endpoint_access {
-        ACCESS_ACCOUNT, /* needs an account, and the guard against foreign pages */
-        ACCESS_OPEN,    /* for everybody */
+        ACCESS_ACCOUNT,  /* needs an account, and the guard against foreign pages */
+        ACCESS_OPERATOR, /* needs an operator (gateway/operator.h), and that guard */
+        ACCESS_OPEN,     /* for everybody */
 };
 
 enum endpoint_body { BODY_NONE, BODY_JSON, BODY_ANY };

@@ -35,6 +35,7 @@ bool handle_embed(struct exchange *x, struct err *err);
 bool handle_models(struct exchange *x, struct err *err);
 bool handle_model(struct exchange *x, struct err *err);
 bool handle_health(struct exchange *x, struct err *err);
+bool handle_status(struct exchange *x, struct err *err);
 
 struct relay_env exchange_env(struct exchange *x);
 /* Sends a whole answer with status 200. */

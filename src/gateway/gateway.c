@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "gateway/exchange.h"
 #include "gateway/guard.h"
+#include "gateway/operator.h"
 #include "relay/admission.h"
 #include "relay/limit_headers.h"
 
@@ -74,6 +75,27 @@ static void set_cors(struct exchange *x, const char *allow)
 
 /* ---- the columns of the table ---- */
 
+/* found: what account_find() said; its error stands where nothing else makes the caller an operator. */
+static bool check_operator(struct exchange *x, const struct credentials *given, bool believe, bool found,
+                           struct err *err)
+{
+        struct operator_input in = {.user = given->key || given->key_conflict ? NULL : given->user,
+                                    .account = x->identity.account};
+        /* A key that is no good is refused, whatever else would do. */
+        if (!found && (given->key || given->key_conflict))
+                return false;
+        operator_read_peer(&in, x->client, believe);
+        if (operator_is(x->config, &in)) {
+                *err = (struct err){0};
+                return true;
+        }
+        if (!found)
+                return false;
+        if (x->identity.kind == IDENTITY_ANONYMOUS)
+                return err_set(err, x->arena, ERR_UNAUTHENTICATED, NULL, "this is for operators");
+        return err_set(err, x->arena, ERR_FORBIDDEN, NULL, "this is for operators only");
+}
+
 static bool check_access(struct exchange *x, struct err *err)
 {
         const struct endpoint *e = x->match.endpoint;
@@ -83,7 +105,10 @@ static bool check_access(struct exchange *x, struct err *err)
                 return true;
         bool believe = !x->gateway->socket_is_remote || x->config->trust_web_server;
         credentials_read(&given, x->arena, x->client, e->key_in_query ? &x->request.query : NULL, believe);
-        if (!account_find(x->config, &given, clock_unix(), x->arena, &x->identity, err))
+        bool found = account_find(x->config, &given, clock_unix(), x->arena, &x->identity, err);
+        if (e->access == ACCESS_OPERATOR)
+                found = check_operator(x, &given, believe, found, err);
+        if (!found)
                 return false;
         guard_read(&page, x->client, x->request.method);
         if (x->identity.kind == IDENTITY_KEY || guard_is_own_page(&page, x->config))

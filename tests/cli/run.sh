@@ -3,6 +3,7 @@
 set -u
 tollgate=${TOLLGATE:-./tollgate}
 source=${TOLLGATE_SRCDIR:-.}
+make_state=${TOLLGATE_MAKE_STATE:-./tests/cli/make_state}
 work=$(mktemp -d) || exit 99
 trap 'rm -rf "$work"' EXIT
 bad=0 count=0
@@ -56,6 +57,12 @@ hidden() {
         fi
 }
 
+# right STATUS WHAT
+right() {
+        count=$((count + 1))
+        [ "$1" = 0 ] || { echo "FAIL: $2"; bad=$((bad + 1)); }
+}
+
 # ---- everywhere
 expect 0 "$tollgate" --version
 out '^tollgate [0-9]+\.[0-9]+\.[0-9]+$'
@@ -67,7 +74,7 @@ err '^usage:'
 expect 2 "$tollgate" chekc
 err 'did you mean check'
 expect 2 "$tollgate" --nonsense
-for command in ask check key models pin; do
+for command in ask check key models reset status pin; do
         expect 0 "$tollgate" $command --help
         out "^usage: tollgate $command"
         expect 2 "$tollgate" $command --nonsense
@@ -311,6 +318,120 @@ expect 3 "$tollgate" ask -c "$work/dead.conf" -m dead/m good day
 err 'tollgate ask: '
 hidden sk-never-shown
 expect 3 "$tollgate" ask -c "$work/dead.conf" -m out/m good day
+
+# ---- status, reset
+mkdir -m 700 "$work/state"
+cat >"$work/state.conf" <<END
+state = "$work/state/file";
+providers = ( { name = "e"; dialect = "echo"; }, { name = "out"; dialect = "openai"; base = "http://127.0.0.1:1/v1"; key = "env:TG_TEST_NONE"; } );
+models = ( { name = "a"; versions = ( { name = "1"; targets = ( { provider = "e"; model = "x"; }, { provider = "out"; model = "y"; } ); } ); } );
+accounts = ( { name = "desk"; models = ["*"]; limits = { rpm = 20; }; }, { name = "e"; models = ["a"]; },
+             { name = "staff"; users = ["*"]; models = ["a"]; per = "user"; limits = { rpm = 5; }; } );
+END
+for command in status 'reset --all'; do
+        expect 3 "$tollgate" $command -c "$work/state.conf"
+        err 'state/file: there is no state yet'
+        silent out
+done
+expect 1 test -e "$work/state/file"
+expect 0 "$make_state" "$work/state/file" "$work/state.conf"
+expect 0 "$tollgate" status -c "$work/state.conf"
+out '^TARGETS  *STATE  *IN FLIGHT  *WAITING'
+out '^e/x  *open  *0  *0  *1  *100 '
+out '^  open since .*, probed in .* min: overloaded \(529\): too\\x1b\[31m much$'
+out '^out/y  *out-of-service '
+out '^e/any  *ok '
+out '^PROVIDERS '
+out '^ACCOUNTS '
+out '^  rpm  *1 of 20, 19 left, all free in '
+out '^  staff:user:al\\x1bice  *0  *0  *1  *100$'
+out '^VERSIONS$'
+out '^a@1  *in force$'
+silent err
+[ "$(sed -n 's/^\([A-Z][A-Z]*\).*/\1/p' "$work/out" | tr '\n' ' ')" = 'TARGETS PROVIDERS ACCOUNTS VERSIONS ' ]; right $? 'the sections stand in order'
+expect 1 grep -q "$(printf '\033')" "$work/out"
+expect 0 "$tollgate" status -c "$work/state.conf" --json
+out '^\{"at":"20[0-9T:.-]*Z","targets":\[\{"name":"e/x",.*"breaker":\{"state":"open","cause":"overloaded","status":529,'
+out '"name":"desk",.*"rpm":\{"max":20,"used":1,"left":19,"reset_seconds":[0-9.]*\}'
+expect 0 "$tollgate" status -c "$work/state.conf" account:desk a@1
+out '^desk '
+out '^a@1 '
+expect 1 grep -q '^TARGETS' "$work/out"
+expect 1 "$tollgate" status -c "$work/state.conf" desk nothing
+err 'there is nothing called nothing'
+out '^desk '
+for wrong in 0 0.01 1x 4000; do
+        expect 2 "$tollgate" status -c "$work/state.conf" --watch=$wrong
+done
+expect 2 "$tollgate" status -c "$work/state.conf" --watch 0
+# Again and again until a signal, which is no failure.
+"$tollgate" status -c "$work/state.conf" --json --watch 0.1 desk >"$work/watched" 2>"$work/err" </dev/null &
+watching=$!
+turns=0
+while [ "$(grep -c . "$work/watched")" -lt 3 ] && [ $turns -lt 600 ]; do
+        sleep 0.1
+        turns=$((turns + 1))
+done
+kill -TERM $watching
+wait $watching
+right $? '--watch ends well at a signal'
+[ "$(grep -c '"name":"desk"' "$work/watched")" -ge 3 ]; right $? '--watch shows it again'
+
+expect 2 "$tollgate" reset -c "$work/state.conf"
+expect 2 "$tollgate" reset -c "$work/state.conf" --all desk
+expect 1 "$tollgate" reset -c "$work/state.conf" desk e
+err 'e may be one of these:$'
+err '^  account:e$'
+err '^  provider:e$'
+silent out
+expect 1 "$tollgate" reset -c "$work/state.conf" dsk
+err '^  account:desk$'
+expect 0 "$tollgate" status -c "$work/state.conf" desk
+out '1 of 20, 19 left'
+expect 0 "$tollgate" reset -c "$work/state.conf" desk account:e target:e/x
+out '^cleared account:desk$'
+out '^nothing to clear: account:e$'
+out '^cleared target:e/x$'
+expect 0 "$tollgate" status -c "$work/state.conf" desk e/x
+out '0 of 20, 20 left$'
+out '^e/x  *ok  *0  *0  *0  *0 '
+expect 0 "$tollgate" reset -c "$work/state.conf" --json staff
+out '^\{"cleared":\["caller:staff:user:(al.*ice","caller:staff:user:bob|bob","caller:staff:user:al.*ice)"\],"untouched":\["account:staff"\]\}$'
+expect 0 "$tollgate" reset -c "$work/state.conf" --all
+out '^cleared provider:e$'
+out '^cleared direct:e/any$'
+expect 1 grep -q desk "$work/out"
+expect 0 "$tollgate" reset -c "$work/state.conf" --all --json
+out '"untouched":\[\]\}$'
+expect 0 "$tollgate" status -c "$work/state.conf" e/any
+out '^e/any  *ok  *0  *0  *0  *0 '
+cp "$work/state.conf" "$work/other.conf"
+expect 3 "$tollgate" status -c "$work/other.conf"
+err 'tollgate status: .*state/file'
+printf 'no state at all' >"$work/state/text"
+sed "s,state/file,state/text,; s,state/file,x," "$work/state.conf" >"$work/text.conf"
+chmod 600 "$work/state/text"
+expect 3 "$tollgate" status -c "$work/text.conf"
+ln -s file "$work/state/link"
+sed "s,state/file,state/link," "$work/state.conf" >"$work/link.conf"
+expect 3 "$tollgate" status -c "$work/link.conf"
+# Root becomes the state's owner; other users are sent away.
+if [ "$(id -u)" = 0 ] && id nobody >/dev/null 2>&1; then
+        chmod 711 "$work"
+        chmod 644 "$work/state.conf"
+        chown -R nobody "$work/state"
+        expect 0 "$tollgate" status -c "$work/state.conf"
+        out '^TARGETS'
+        expect 0 "$tollgate" reset -c "$work/state.conf" desk
+        expect 0 test "$(stat -c %U "$work/state/file")" = nobody
+        chown root "$work/state/file"
+        chmod 755 "$work/state"
+        cp "$tollgate" "$work/tollgate" && chmod 755 "$work/tollgate"
+        if command -v setpriv >/dev/null; then
+                expect 3 setpriv --reuid=nobody --clear-groups "$work/tollgate" status -c "$work/state.conf"
+                err 'state/file belongs to root: run this as root or as that user'
+        fi
+fi
 
 echo "$((count - bad)) of $count passed"
 [ "$bad" = 0 ]

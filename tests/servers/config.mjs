@@ -2,7 +2,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { copyFileSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { sourceDir, tmpFolder, writeFile } from './harness.mjs';
+import { ownFolder, sourceDir, tmpFolder, writeFile } from './harness.mjs';
 
 export const sha256 = (text) => createHash('sha256').update(text).digest('hex');
 const string = (text) => `"${String(text).replace(/[\\"]/g, '\\$&')}"`;
@@ -62,6 +62,9 @@ export const writeConfig = (fake, more = {}) => {
         const text = Object.entries({ ...settings, providers, models, accounts }).map(([k, v]) => `${k} = ${conf(v)};\n`).join('');
         return { folder, file: writeFile(join(folder, 'tollgate.conf'), text), env: { FAKE_OPENAI_KEY: fake.keys.openai, TOLLGATE_DATADIR: folder, ...more.env } };
 };
+
+// The setting `state` of a test of its own: a file that the responder makes, in a folder that is the server's user's alone.
+export const stateFile = (folder = tmpFolder('tollgate-state-')) => join(ownFolder(join(folder, 'state')), 'state');
 
 // A provider row that answers by scripts of its own name, and the model that asks it.
 export const named = (fake, dialect, name, key = fake.keys[dialect]) => ({ name, dialect, base: fake.base(dialect, name), key });

@@ -36,14 +36,14 @@ export function configFolder() {
 
 /*
  * One request: { status, headers, text, json }. `body`: a string or buffer (with its length), or an array of them (chunked,
- * with no length). An answer that comes before the body is sent counts.
+ * with no length). An answer that comes before the body is sent counts. `localAddress`: where it comes from.
  */
-export function request(url, { method, headers = {}, body } = {}) {
+export function request(url, { method, headers = {}, body, localAddress } = {}) {
         return new Promise((resolve, reject) => {
                 const chunked = Array.isArray(body);
                 const length = body === undefined || chunked ? {} : { 'content-length': Buffer.byteLength(body) };
                 let answered = false;
-                const out = http.request(url, { agent: false, method: method ?? (body === undefined ? 'GET' : 'POST'),
+                const out = http.request(url, { agent: false, localAddress, method: method ?? (body === undefined ? 'GET' : 'POST'),
                                                 headers: { ...length, ...headers } }, (answer) => {
                         answered = true;
                         const parts = [];
@@ -62,8 +62,8 @@ export function request(url, { method, headers = {}, body } = {}) {
         });
 }
 
-export const postJson = (url, value, headers = {}) =>
-        request(url, { headers: { 'content-type': 'application/json', ...headers }, body: JSON.stringify(value) });
+export const postJson = (url, value, headers = {}, more = {}) =>
+        request(url, { ...more, headers: { 'content-type': 'application/json', ...headers }, body: JSON.stringify(value) });
 
 /* A streaming request: { status, headers, next() → text of the next piece or null at the end, rest(), close() }. */
 export function openStream(url, value, headers = {}) {

@@ -99,6 +99,13 @@ export function removeFolder(folder) {
         fs.rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
 }
 
+/* Makes a folder that belongs to the server's user, closed to others. */
+export function ownFolder(folder) {
+        fs.mkdirSync(folder, { mode: 0o700 });
+        give(folder);
+        return folder;
+}
+
 /* Writes a file whole, in one step, as an operator's editor does; readable for the server's user alone by default. */
 export function writeFile(file, text, mode = 0o600) {
         const part = `${file}.part`;
@@ -110,6 +117,7 @@ export function writeFile(file, text, mode = 0o600) {
 
 /*
  * Starts one server. `config`: path of a tollgate.conf (readable for the server's user: see writeFile). Optional:
+ *   procs       processes of the responder, where lighttpd starts them (1)
  *   login       { user: password, … }: Basic in front, by the sample's own login block
  *   env         variables for the server, and for a responder that the harness starts itself
  *   program     what to run as the responder in place of tollgate.fcgi: a script that ends in exec "$TOLLGATE_REAL"
@@ -181,6 +189,7 @@ async function startLighttpd(server) {
                 `var.tollgate_fcgi := ${q(server.responder)}`,
                 `var.tollgate_conf := ${q(options.config)}`,
                 server.row.cgi ? '' : `var.tollgate_socket := ${q(server.socket)}`,
+                options.procs ? `var.tollgate_procs := ${options.procs}` : '',
                 `var.tollgate_users := ${q(server.users)}`,
                 options.login ? `include ${q(path.join(sourceDir, 'lighttpd/tollgate-login.conf'))}` : '',
         ].join('\n') + '\n');

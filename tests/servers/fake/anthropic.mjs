@@ -362,6 +362,7 @@ export const anthropic = {
         model: (route, body) => body?.model,
         streams: (route, body) => body?.stream === true,
         check, reply, frames,
+        endFrames: 1, /* after what says how it ended */
         pretty: 0,
         id: () => `msg_01${randomBytes(18).toString('base64url').replace(/[_-]/g, 'x').slice(0, 22)}`,
         callId: () => `toolu_01${randomBytes(18).toString('base64url').replace(/[_-]/g, 'x').slice(0, 22)}`,

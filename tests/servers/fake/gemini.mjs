@@ -361,7 +361,7 @@ const frames = (plan, body, route, sse) => {
 
 const statuses = {
         400: 'INVALID_ARGUMENT', 401: 'UNAUTHENTICATED', 403: 'PERMISSION_DENIED', 404: 'NOT_FOUND', 429: 'RESOURCE_EXHAUSTED', 499: 'CANCELLED',
-        500: 'INTERNAL', 503: 'UNAVAILABLE', 504: 'DEADLINE_EXCEEDED',
+        408: 'DEADLINE_EXCEEDED', 413: 'INVALID_ARGUMENT', 422: 'INVALID_ARGUMENT', 500: 'INTERNAL', 503: 'UNAVAILABLE', 504: 'DEADLINE_EXCEEDED', 529: 'UNAVAILABLE',
 };
 const methods = {
         generateContent: { kind: 'chat', stream: false }, streamGenerateContent: { kind: 'chat', stream: true }, embedContent: { kind: 'embed' },
@@ -382,6 +382,7 @@ export const gemini = {
         model: (route) => route.model,
         streams: (route) => route.stream === true,
         check, reply, frames,
+        endFrames: 0, /* after what says how it ended */
         pretty: 2,
         id: () => randomBytes(17).toString('base64url'),
         callId: (model) => (modelRules(model)?.signed ? randomBytes(8).toString('hex').slice(0, 8) : ''),

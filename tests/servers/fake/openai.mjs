@@ -337,6 +337,7 @@ export const openai = {
         check: (route, body, context, out) => (route.kind === 'chat' ? checkChat(body, out) : checkEmbeddings(body, out)),
         query: [],
         reply, frames,
+        endFrames: 1, /* after what says how it ended */
         pretty: 2,
         id: () => `chatcmpl-${randomBytes(15).toString('base64url').replace(/[_-]/g, 'x').slice(0, 29)}`,
         callId: () => `call_${randomBytes(18).toString('base64url').replace(/[_-]/g, 'x')}`,

@@ -10,7 +10,9 @@
 // finish, usage {input, cached, cache_write, output, reasoning}, servedModel, interleaved, delay (ms between content frames),
 // gates {n: promise} (awaited before content frame n), status + message + type + code + headers + body (an error), errorIn200,
 // cut | stall | errorEvent | malformed: n (after n content frames), cut: 'connect' (before any byte), length: 'long' | 'short'
-// (a wrong content-length), wait (ms before the answer begins), replay: 'openai/chat/openai-text.chunks.txt' (+ entry: n).
+// (a wrong content-length), wait (ms before the answer begins), mute (ms between its headers and the rest), noEnd (a stream that
+// is whole but for its last sign, [DONE] or message_stop), replay: 'openai/chat/openai-text.chunks.txt' (+ entry: n).
+// noJson: an answer in one piece that is none. A status of 300 and more is an error; headers go on any answer (retry-after, x-ratelimit-*, location, ...).
 import { createHash, randomBytes } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -132,7 +134,8 @@ export const startFake = async ({ lax = false, host = '127.0.0.1', port = 0 } = 
                 openai: `sk-proj-${randomBytes(24).toString('hex')}`, anthropic: `sk-ant-api03-${randomBytes(24).toString('hex')}`,
                 gemini: `AIzaSy${randomBytes(17).toString('hex')}`,
         };
-        const fake = { requests: [], violations: [], fetched: [], keys, issued, scripts };
+        // strangers: connections that spoke no HTTP (TLS, where the base says https).
+        const fake = { requests: [], violations: [], fetched: [], strangers: 0, keys, issued, scripts };
 
         const scriptOf = (record) => {
                 const queue = scripts.get(record.as) ?? scripts.get(record.model);
@@ -191,10 +194,19 @@ export const startFake = async ({ lax = false, host = '127.0.0.1', port = 0 } = 
                 malformed: (record, res) => sleep(pause).then(() => res.end(record.provider.malformedFrame)),
         };
 
-        const sendBody = (record, res, status, headers, body, script) => {
+        // After the headers, before the rest.
+        const mute = (res, script) => {
+                if (!script.mute)
+                        return null;
+                res.flushHeaders();
+                return sleep(script.mute);
+        };
+
+        const sendBody = async (record, res, status, headers, body, script) => {
                 const bytes = Buffer.from(body);
                 const wrong = { long: bytes.length + 64, short: Math.floor(bytes.length / 2) }[script.length];
                 res.writeHead(status, { ...headers, 'content-length': wrong ?? bytes.length });
+                await mute(res, script);
                 if (script.cut !== undefined || script.length === 'long') {
                         res.write(script.cut !== undefined ? bytes.subarray(0, bytes.length >> 1) : bytes);
                         return sleep(20).then(() => res.destroy());
@@ -242,7 +254,7 @@ export const startFake = async ({ lax = false, host = '127.0.0.1', port = 0 } = 
                         await sleep(script.wait);
                 if (script.cut === 'connect')
                         return res.destroy();
-                if (script.status >= 400)
+                if (script.status >= 300)
                         return sendError(record, res, script);
                 if (script.errorIn200)
                         return sendJson(record, res, 200, provider.errorIn200(script.message ?? 'Overloaded'), script);
@@ -253,9 +265,11 @@ export const startFake = async ({ lax = false, host = '127.0.0.1', port = 0 } = 
                 const plan = makePlan(script, provider, record.model, body, issued);
                 record.plan = plan;
                 if (!record.stream)
-                        return sendJson(record, res, 200, provider.reply(plan, body), script);
+                        return sendJson(record, res, 200, script.noJson ? '<html>oops' : provider.reply(plan, body), script);
                 res.writeHead(200, { 'content-type': provider.contentType.stream(record.sse), ...provider.answerHeaders(record.id), ...script.headers });
-                return write(record, res, provider.frames(plan, body, route, record.sse), script);
+                await mute(res, script);
+                const frames = provider.frames(plan, body, route, record.sse);
+                return write(record, res, script.noEnd ? frames.slice(0, frames.length - provider.endFrames) : frames, script);
         };
 
         const refuse = (record, res, found) => {
@@ -319,6 +333,10 @@ export const startFake = async ({ lax = false, host = '127.0.0.1', port = 0 } = 
                         });
                 });
         });
+        server.on('clientError', (error, socket) => {
+                fake.strangers++;
+                socket.destroy();
+        });
         server.on('connection', (s) => {
                 s.setNoDelay(true);
                 sockets.add(s);
@@ -335,6 +353,7 @@ export const startFake = async ({ lax = false, host = '127.0.0.1', port = 0 } = 
         fake.reset = () => {
                 scripts.clear();
                 fake.requests.length = fake.violations.length = fake.fetched.length = 0;
+                fake.strangers = 0;
         };
         // Waits until the predicate of no arguments gives something; null when it did not within ms.
         fake.until = async (predicate, ms = 2000) => {
