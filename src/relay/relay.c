@@ -150,6 +150,7 @@ static bool fit_chat_target(struct relay_run *run, const struct config_target *t
         if (!e->fit.fits)
                 return unfit(target, call->arena, e->fit.unfit_cause, e->fit.unfit_field, e->fit.unfit_why,
                              err);
+        run->provoked = e->fit.reaches_account;
         run->adjusted = adjusted_text(call->arena, &e->fit);
         if (run->adjusted)
                 log_info("adjusted for %s/%s: %s", target->provider->name, target->model, run->adjusted);
