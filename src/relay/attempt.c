@@ -3,7 +3,7 @@
 #include "base/log.h"
 #include "dialect/carry.h"
 #include "policy/catalogue.h"
-#include "relay/attempt.h"
+#include "relay/rescue.h"
 #include "upstream/echo.h"
 #include "upstream/fetch.h"
 
@@ -63,9 +63,12 @@ static bool wants_bytes(const struct attempt *at, const struct model_caps *caps)
 
 static bool can_patch(const struct attempt *at, const struct fit *fit)
 {
-        const struct relay_call *call = at->run->call;
-        return call->dialect == at->dialect && fit->patchable && call->body_is_json &&
-               !at->run->images_fetched && at->dialect->address_chat_request && !carry_present(call->body);
+        const struct relay_run *run = at->run;
+        const struct relay_call *call = run->call;
+        /* The request then holds what the client has of the answer. */
+        bool continues = run->content_sent && call->route->version->rescue == RESCUE_CONTINUE;
+        return call->dialect == at->dialect && fit->patchable && call->body_is_json && !run->images_fetched &&
+               !continues && at->dialect->address_chat_request && !carry_present(call->body);
 }
 
 /* Not inlined: its edits would stand on the stack below the whole stream. */
@@ -158,17 +161,21 @@ enum attempt_result attempt_chat(struct attempt *at, const struct chat_request *
 
 /* ---- echo ---- */
 
-static enum attempt_result echo_stream(struct attempt *at, const struct chat_reply *reply)
+static enum attempt_result echo_stream(struct attempt *at, const struct chat_request *request,
+                                       const struct chat_reply *reply)
 {
         struct relay_run *run = at->run;
         const struct relay_call *call = run->call;
         struct chat_events events = {.arena = call->arena};
         struct buf out;
         buf_init(&out, ANSWER_BYTES_MAX);
-        at->encoder = call->dialect->encoder_new(call->answer);
+        struct rescue *rescue = rescue_take(at, request, &out);
+        bool hold = call->route->version->rescue == RESCUE_HOLD;
+        at->encoder = rescue_encoder(rescue);
         echo_events(reply, &events);
         deliver_prepare(run, at->target, reply->model, true);
-        run->content_sent = true;
+        run->content_sent = !hold;
+        run->rescue = rescue;
         run->record->usage = reply->usage;
         run->record->served_model = reply->model;
         int64_t delay = at->target->provider->echo_delay_ms;
@@ -177,18 +184,19 @@ static enum attempt_result echo_stream(struct attempt *at, const struct chat_rep
                         break;
                 if (e->type == EVENT_DELTA && !run->record->first_token_ms)
                         run->record->first_token_ms = clock_now_ms() - call->started_ms;
-                call->dialect->encode_event(at->encoder, e, &out);
+                if (!rescue_event(rescue, at, e, &out))
+                        break;
                 /* One write a token where somebody watches; all at once where nothing is to be waited for. */
-                if (delay > 0 || !e->next || out.len >= ECHO_FLUSH) {
+                if (!e->next || (!hold && (delay > 0 || out.len >= ECHO_FLUSH))) {
                         deliver_bytes(run, (struct str){out.data, out.len}, true);
                         buf_reset(&out);
                 }
         }
         buf_release(&out);
-        run->record->whole = !run->stop && at->fault.kind == FAULT_NONE;
+        run->record->whole = !attempt_is_over(at) && at->fault.kind == FAULT_NONE;
         if (at->fault.kind != FAULT_NONE)
                 return ATTEMPT_FAILED;
-        return run->stop ? ATTEMPT_OVER : ATTEMPT_ANSWERED;
+        return attempt_is_over(at) ? ATTEMPT_OVER : ATTEMPT_ANSWERED;
 }
 
 enum attempt_result attempt_echo_chat(struct attempt *at, const struct chat_request *request)
@@ -198,7 +206,7 @@ enum attempt_result attempt_echo_chat(struct attempt *at, const struct chat_requ
         echo_chat(call->arena, at->target->provider, at->target->model, request, call->answer->created,
                   call->answer->id_seed, &reply);
         if (request->stream)
-                return echo_stream(at, &reply);
+                return echo_stream(at, request, &reply);
         if (!exchange_pause(at, at->target->provider->echo_delay_ms))
                 return at->run->stop ? ATTEMPT_OVER : ATTEMPT_FAILED;
         return deliver_reply(at, &reply, (struct str){0});

@@ -12,12 +12,15 @@
 /* The largest answer taken in one piece, the largest single event of a stream, and the largest stream. */
 enum { ANSWER_BYTES_MAX = 64 << 20, EVENT_BYTES_MAX = 16 << 20, STREAM_BYTES_MAX = 1 << 30 };
 
+struct rescue;
+
 struct relay_run {
         const struct relay_call *call;
         struct relay_record *record;
         struct relay_head head; /* grows until it goes out */
         bool begun;             /* the head is out: only an error event can tell of a failure now */
-        bool content_sent;      /* a content event is out: no other target any more */
+        bool content_sent;      /* a content event is out: another target only where rescue_possible() */
+        struct rescue *rescue;  /* of a stream: what content was sent (relay/rescue.h) */
         bool stop;              /* the client has left: nothing more is to be written */
         int64_t deadline_ms;    /* of the version's total, on clock_now_ms() */
         int64_t last_write_ms;
@@ -60,6 +63,10 @@ enum attempt_result deliver_answer(struct attempt *at, const char *served_model,
                                    const struct chat_usage *usage, struct str raw, const struct buf *encoded);
 /* Counts n more bytes in flight against max_memory; false: no room, and at->err says so. */
 bool deliver_meter(struct attempt *at, int64_t n);
+/* The same, where doing without is no error. */
+bool deliver_meter_more(struct relay_run *run, int64_t n);
+/* Bytes that were counted are free before the call ends. */
+void deliver_meter_less(struct relay_run *run, int64_t n);
 
 /* ---- talking to the provider (exchange.c) ---- */
 /* Milliseconds from now until the first of the deadlines that hold; times of 0 don't hold. */

@@ -59,20 +59,34 @@ bool deliver_bytes(struct relay_run *run, struct str bytes, bool flush)
         return true;
 }
 
-bool deliver_meter(struct attempt *at, int64_t n)
+bool deliver_meter_more(struct relay_run *run, int64_t n)
 {
-        struct relay_run *run = at->run;
         const struct relay_env *env = run->call->env;
         if (!env->memory)
                 return true;
-        if (!meter_take(env->memory, n, env->config->max_memory)) {
-                err_set(&at->err, run->call->arena, ERR_OVERLOADED, NULL,
-                        "too many bodies and answers in flight; try again");
-                at->err.retry_after_ms = 1000;
+        if (!meter_take(env->memory, n, env->config->max_memory))
                 return false;
-        }
         run->metered += n;
         return true;
+}
+
+void deliver_meter_less(struct relay_run *run, int64_t n)
+{
+        const struct relay_env *env = run->call->env;
+        if (!env->memory)
+                return;
+        meter_give(env->memory, n);
+        run->metered -= n;
+}
+
+bool deliver_meter(struct attempt *at, int64_t n)
+{
+        if (deliver_meter_more(at->run, n))
+                return true;
+        err_set(&at->err, at->run->call->arena, ERR_OVERLOADED, NULL,
+                "too many bodies and answers in flight; try again");
+        at->err.retry_after_ms = 1000;
+        return false;
 }
 
 enum attempt_result deliver_answer(struct attempt *at, const char *served_model,

@@ -1,7 +1,7 @@
 /* A stream from provider to client: bytes to events to bytes, held back until there is content to show. */
 #include "base/clock.h"
 #include "base/log.h"
-#include "relay/attempt.h"
+#include "relay/rescue.h"
 
 /* Of one stream: what decoders and encoders keep grows with its blocks. */
 enum { PENDING_BYTES_MAX = 32 << 20, BLOCKS_MAX = 10000 };
@@ -11,12 +11,15 @@ struct pump {
         const struct chat_request *request;
         const struct dialect *client; /* the client's dialect */
         bool fast;                    /* raw bytes go through */
+        bool hold;                    /* nothing is sent before all is there */
+        int64_t held;                 /* bytes of it counted in flight */
         bool lf_given;                /* the last of them ended in CR, and its LF was added */
         struct sse_parser *sse;
         struct arena *scratch; /* events of one wire event */
-        void *decoder, *encoder;
-        struct buf pending; /* for the client, not sent yet */
-        const char *model;  /* served, once known */
+        void *decoder;
+        struct rescue *rescue; /* the client's end */
+        struct buf pending;    /* for the client, not sent yet */
+        const char *model;     /* served, once known */
         size_t blocks;
         bool content, whole, failed;
 };
@@ -67,13 +70,13 @@ static void take_event(struct pump *p, const struct chat_event *e)
         }
         if (is_content(e)) {
                 p->x.times.progress_ms = clock_now_ms();
-                if (!p->content)
+                if (!p->content && !run_of(p)->content_sent)
                         record->first_token_ms = p->x.times.progress_ms - run_of(p)->call->started_ms;
                 p->content = true;
         }
         p->whole |= e->type == EVENT_END;
-        if (!p->fast)
-                p->client->encode_event(p->encoder, e, &p->pending);
+        if (!p->fast && !rescue_event(p->rescue, p->x.attempt, e, &p->pending))
+                p->failed = true;
 }
 
 static bool take_events(struct pump *p, const struct chat_events *events)
@@ -115,6 +118,17 @@ static bool take_wire_event(struct pump *p, const struct sse_event *wire)
         return ok;
 }
 
+static bool hold_back(struct pump *p)
+{
+        int64_t more = (int64_t)p->pending.len - p->held;
+        if (more <= 0)
+                return true;
+        if (!deliver_meter(p->x.attempt, more))
+                return false;
+        p->held += more;
+        return true;
+}
+
 static bool send_pending(struct pump *p)
 {
         struct relay_run *run = run_of(p);
@@ -123,11 +137,14 @@ static bool send_pending(struct pump *p)
                 p->x.attempt->fault = (struct upstream_fault){.kind = FAULT_MALFORMED};
                 return false;
         }
+        if (p->hold && !p->whole)
+                return hold_back(p);
         if (!p->content || !p->pending.len)
                 return true;
         if (!run->begun)
                 deliver_prepare(run, p->x.attempt->target, p->model, true);
         run->content_sent = true;
+        run->rescue = p->rescue;
         int64_t before = clock_now_ms();
         bool ok = deliver_bytes(run, (struct str){p->pending.data, p->pending.len}, true);
         buf_reset(&p->pending);
@@ -178,7 +195,7 @@ static void pump_keepalive(void *context)
         struct pump *p = context;
         struct buf out;
         buf_init(&out, 4096);
-        p->client->encode_keepalive(p->encoder, &out);
+        p->client->encode_keepalive(rescue_encoder(p->rescue), &out);
         if (!run_of(p)->begun)
                 deliver_prepare(run_of(p), NULL, NULL, true);
         deliver_bytes(run_of(p), (struct str){out.data, out.len}, true);
@@ -250,20 +267,23 @@ enum attempt_result attempt_chat_stream(struct attempt *at, const struct chat_re
                       .keepalive = pump_keepalive},
                 .request = request,
                 .client = call->dialect,
-                .fast = fast && call->answer->format == ANSWER_SSE,
+                .hold = call->route->version->rescue == RESCUE_HOLD,
                 .sse = sse_new(EVENT_BYTES_MAX),
                 .scratch = arena_new(),
                 .decoder = at->dialect->decoder_new(call->arena, request),
-                .encoder = call->dialect->encoder_new(call->answer),
         };
         p.x.context = &p;
-        at->encoder = p.encoder;
         buf_init(&p.pending, PENDING_BYTES_MAX);
+        p.rescue = rescue_take(at, request, &p.pending);
+        p.fast = fast && call->answer->format == ANSWER_SSE && !rescue_keeps(p.rescue);
+        at->encoder = rescue_encoder(p.rescue);
+        at->run->record->fast_path = p.fast;
         buf_init(&p.x.body, ANSWER_BYTES_MAX);
         pump_run(&p);
         at->run->record->served_model = p.model;
         at->run->record->whole = p.whole;
         buf_release(&p.x.body);
+        deliver_meter_less(at->run, p.held);
         buf_release(&p.pending);
         arena_free(p.scratch);
         sse_free(p.sse);

@@ -3,7 +3,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "relay/attempt.h"
+#include "policy/catalogue.h"
+#include "relay/rescue.h"
 
 enum { TOTAL_MS_DEFAULT = 600000 };
 
@@ -71,6 +72,8 @@ static void tell(struct relay_run *run, void *encoder, const struct err *e)
         }
         struct buf out;
         buf_init(&out, 1 << 16);
+        if (run->content_sent && run->rescue)
+                encoder = rescue_encoder(run->rescue);
         if (!encoder)
                 encoder = call->dialect->encoder_new(call->answer);
         call->dialect->encode_stream_error(encoder, e, &out);
@@ -127,7 +130,6 @@ static bool failed_attempt(struct relay_run *run, struct attempt *at, bool targe
                  f->message ? ": " : "", f->message ? f->message : "");
         fault_count(&run->tally, f);
         const struct fault_moment moment = {
-                .content_sent = run->content_sent,
                 .target_left = target_left,
                 .time_left_ms = run->deadline_ms - clock_now_ms(),
         };
@@ -149,6 +151,21 @@ struct errand {
         void *request;
 };
 
+static bool can_be_asked(const struct relay_run *run, const struct config_target *target)
+{
+        struct model_caps *caps = arena_alloc(run->call->arena, sizeof *caps);
+        catalogue_target_caps(run->call->env->config, target, caps);
+        return rescue_possible(run, target, caps);
+}
+
+static bool any_can_be_asked(const struct relay_run *run, size_t from)
+{
+        const struct config_version *v = run->call->route->version;
+        while (from < v->target_count && !can_be_asked(run, &v->targets[from]))
+                from++;
+        return from < v->target_count;
+}
+
 static void walk_targets(struct relay_run *run, const struct errand *errand)
 {
         const struct config_version *version = run->call->route->version;
@@ -161,14 +178,14 @@ static void walk_targets(struct relay_run *run, const struct errand *errand)
                         count_out_of_service(run, target);
                         continue;
                 }
-                if (!errand->fit(run, target, errand->request, &problem))
+                if (!can_be_asked(run, target) || !errand->fit(run, target, errand->request, &problem))
                         continue;
                 begin_attempt(run, &at, target);
                 done = errand->attempt(&at, errand->request) != ATTEMPT_FAILED;
                 if (done)
                         problem = at.err;
                 else
-                        again = failed_attempt(run, &at, i + 1 < version->target_count);
+                        again = failed_attempt(run, &at, any_can_be_asked(run, i + 1));
         }
         if (!done && run->tally.count) {
                 problem = (struct err){0};
@@ -210,8 +227,8 @@ static bool fit_chat_target(struct relay_run *run, const struct config_target *t
 {
         const struct relay_call *call = run->call;
         struct chat_errand *e = request;
-        fit_chat(call->arena, call->env->config, e->request, target, call->route->version, call->account,
-                 &e->fit);
+        fit_chat(call->arena, call->env->config, rescue_request(run, e->request), target,
+                 call->route->version, call->account, &e->fit);
         if (!e->fit.fits)
                 return unfit(target, call->arena, e->fit.unfit_cause, e->fit.unfit_field, e->fit.unfit_why,
                              err);

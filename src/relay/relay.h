@@ -61,6 +61,7 @@ struct relay_record {
         enum err_cause cause;
         bool client_left, streamed, whole, fast_path;
         int64_t attempts;
+        int64_t rescues; /* of those, the ones asked to go on with a stream that had broken off */
         const char *provider, *upstream_model, *served_model, *upstream_request_id;
         struct chat_usage usage;
         int64_t first_token_ms, total_ms;
