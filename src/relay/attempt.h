@@ -12,6 +12,8 @@
 /* The largest answer taken in one piece, the largest single event of a stream, and the largest stream. */
 enum { ANSWER_BYTES_MAX = 64 << 20, EVENT_BYTES_MAX = 16 << 20, STREAM_BYTES_MAX = 1 << 30 };
 
+struct attempt;
+struct hedge;
 struct rescue;
 
 struct relay_run {
@@ -28,6 +30,7 @@ struct relay_run {
         const char *adjusted; /* for x-tollgate-adjusted, or NULL */
         bool images_fetched;  /* the request is no longer what the client's bytes say */
         int64_t metered;      /* bytes counted in env->memory */
+        struct hedge *hedge;  /* a second target may be asked besides; NULL: none */
 };
 
 enum attempt_result {
@@ -40,9 +43,35 @@ struct attempt {
         struct relay_run *run;
         const struct config_target *target;
         const struct dialect *dialect; /* the provider's; NULL: echo */
-        void *encoder; /* of the client's stream, once there is one: an error event needs it */
+        bool sent;                     /* something may have gone out to the provider */
+        bool besides;                  /* another one runs at the same time: nothing may keep that waiting */
+        int64_t streamed_bytes;        /* of text and arguments that came */
+        int64_t first_token_ms;        /* from its start to its first content; 0: none came */
+        struct chat_usage usage;
+        const char *adjusted, *served_model, *upstream_request_id; /* or NULL */
+        bool fast;                                                 /* the provider's own bytes pass */
         struct upstream_fault fault;
         struct err err; /* ATTEMPT_OVER: to tell the client, if a cause is set */
+};
+
+/*
+ * Set by the walk over targets before attempt_chat(), and used by it once at most: when nothing has been
+ * heard after_ms into the attempt (a stream: no content; one piece: not the answer), open() is asked for a
+ * second target. The one that is heard first becomes the attempt, and is in the walk's own struct attempt
+ * when attempt_chat() returns: its target may be another one then. The other is told of by ended(), whatever
+ * became of it. Not used while the client has content (rescues).
+ */
+struct hedge {
+        int64_t after_ms; /* above 0 */
+        /* Picks, admits and fits another target: sets target and dialect (not echo's) of `second`, whose run
+         * is set, and run->adjusted, and counts the attempt. NULL: none. Lives until attempt_chat() returns.
+         */
+        const struct fit *(*open)(struct hedge *h, struct attempt *second);
+        /* ATTEMPT_FAILED: its fault, to be counted and judged as that of any attempt; the other one goes on.
+         * ATTEMPT_OVER: ended by us, as the other one was heard first (or, if its err is set, for want of
+         * something here); says nothing of its target. Usage and streamed_bytes tell what it cost. */
+        void (*ended)(struct hedge *h, struct attempt *other, enum attempt_result result);
+        void *context;
 };
 
 /* The client has left, or there is an error that no other target can help. */
@@ -76,6 +105,11 @@ struct exchange_times {
         bool stream;
 };
 
+/* Two attempts, of which the one that is heard first goes on. */
+struct exchange_race {
+        struct exchange *winner; /* NULL: none was heard yet */
+};
+
 struct exchange {
         struct attempt *attempt;
         const struct wire_request *wire;
@@ -88,14 +122,31 @@ struct exchange {
         struct exchange_times times;
         int64_t over_ms; /* the answer is whole since then: don't wait long for the connection to end; 0: not
                             yet */
-        struct transfer *transfer; /* while it runs */
-        struct buf body;           /* initialised and released by the caller */
+        struct transfer *transfer;  /* while it runs */
+        enum fault_kind late;       /* a time that ran out */
+        struct exchange_race *race; /* NULL: it is alone */
+        struct buf body;            /* initialised and released by the caller */
         int status;
         const char *content_type;
 };
 
 /* Runs it to its end. False: attempt->fault, or run->stop. A status of 400 and above is a fault. */
 bool exchange_run(struct exchange *x);
+
+/* The same in steps: opened, driven, closed. */
+void exchange_open(struct exchange *x, struct upstream_lane *lane);
+/*
+ * Drives one, or two on the same lane (second NULL: one), until one has ended or is late: that one. NULL: the
+ * client has left; of two, one was heard; or until_ms (on clock_now_ms(), 0: none) came before anything was
+ * heard.
+ */
+struct exchange *exchange_drive(struct upstream_lane *lane, struct exchange *first, struct exchange *second,
+                                int64_t until_ms);
+/* Takes what became of it; one that still runs is ended, its connection closed. As exchange_run(). */
+bool exchange_close(struct exchange *x);
+/* To be asked before the client hears of it. False: the other one was faster. */
+bool exchange_claims(struct exchange *x);
+
 /* Sleeps as the echo provider does, watching the client and the total. False: the client has left, or
  * at->fault. */
 bool exchange_pause(struct attempt *at, int64_t ms);
@@ -103,8 +154,31 @@ bool exchange_pause(struct attempt *at, int64_t ms);
 /* ---- one attempt ---- */
 enum attempt_result attempt_chat(struct attempt *at, const struct chat_request *original,
                                  const struct fit *fit);
-enum attempt_result attempt_chat_stream(struct attempt *at, const struct chat_request *request,
-                                        const struct wire_request *wire, bool fast);
+/* What of an attempt the record tells. */
+void attempt_record(const struct attempt *at);
+
+/* A chat made ready for one target: a request to be sent, and what takes its answer. In the arena. */
+struct question {
+        struct attempt *attempt;
+        const struct chat_request *original;
+        const struct chat_request *request; /* as fitted */
+        struct wire_request wire;
+        bool fast;
+        struct exchange *exchange;
+        void *state; /* of the kind */
+        /* After exchange_close(), of which `ok` came: the rest is delivered. */
+        enum attempt_result (*end)(struct question *q, bool ok);
+        void (*release)(struct question *q); /* frees what is not in the arena, but the wire's body */
+};
+
+/* NULL: at->err. (attempt.c) */
+struct question *question_new(struct attempt *at, const struct chat_request *original, const struct fit *fit);
+void question_free(struct question *q);
+/* Makes exchange, end and release of one that is to be streamed. (pump.c) */
+void question_of_stream(struct question *q);
+/* Asks, with a second target besides where the walk wants it so. (hedge.c) */
+enum attempt_result question_ask(struct question *q);
+
 enum attempt_result attempt_echo_chat(struct attempt *at, const struct chat_request *request);
 enum attempt_result attempt_embed(struct attempt *at, const struct embed_fit *fit);
 

@@ -94,8 +94,8 @@ enum attempt_result deliver_answer(struct attempt *at, const char *served_model,
 {
         struct relay_run *run = at->run;
         served_model = scrub_text(run->call->arena, run->call->env->config, served_model);
-        run->record->usage = *usage;
-        run->record->served_model = served_model;
+        run->record->usage = at->usage = *usage;
+        run->record->served_model = at->served_model = served_model;
         if (!raw.at && encoded->failed) {
                 at->fault = (struct upstream_fault){.kind = FAULT_MALFORMED};
                 return ATTEMPT_FAILED;

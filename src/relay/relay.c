@@ -58,7 +58,7 @@ void relay_error(const struct relay_client *client, const struct dialect *dialec
 }
 
 /* Tells the client of the failure in the way that is still open. */
-static void tell(struct relay_run *run, void *encoder, const struct err *e)
+static void tell(struct relay_run *run, const struct err *e)
 {
         const struct relay_call *call = run->call;
         run->record->cause = e->cause;
@@ -72,11 +72,7 @@ static void tell(struct relay_run *run, void *encoder, const struct err *e)
         }
         struct buf out;
         buf_init(&out, 1 << 16);
-        if (run->content_sent && run->rescue)
-                encoder = rescue_encoder(run->rescue);
-        if (!encoder)
-                encoder = call->dialect->encoder_new(call->answer);
-        call->dialect->encode_stream_error(encoder, e, &out);
+        call->dialect->encode_stream_error(rescue_sent_encoder(run), e, &out);
         deliver_bytes(run, (struct str){out.data, out.len}, true);
         buf_release(&out);
 }
@@ -148,8 +144,59 @@ struct errand {
         bool (*fit)(struct relay_run *run, const struct config_target *target, void *request,
                     struct err *err);
         enum attempt_result (*attempt)(struct attempt *at, void *request);
+        /* For a second target besides: a fit of its own, or NULL. May be NULL itself. */
+        const struct fit *(*fit_besides)(struct relay_run *run, const struct config_target *target,
+                                         void *request);
         void *request;
 };
+
+/* ---- a second target besides ---- */
+
+struct besides {
+        struct hedge hedge;
+        struct relay_run *run;
+        const struct errand *errand;
+        size_t next; /* of the version's targets: those before it were asked, or can't be */
+};
+
+static const struct fit *open_besides(struct hedge *h, struct attempt *second)
+{
+        struct besides *b = h->context;
+        const struct config_version *v = b->run->call->route->version;
+        while (b->next < v->target_count) {
+                const struct config_target *target = &v->targets[b->next++];
+                const struct dialect *dialect = dialect_by_name(target->provider->dialect);
+                const struct fit *fit = NULL;
+                if (dialect && !target->provider->out_of_service)
+                        fit = b->errand->fit_besides(b->run, target, b->errand->request);
+                if (!fit)
+                        continue;
+                second->target = target;
+                second->dialect = dialect;
+                b->run->record->attempts++;
+                return fit;
+        }
+        return NULL;
+}
+
+static void ended_besides(struct hedge *h, struct attempt *other, enum attempt_result result)
+{
+        struct besides *b = h->context;
+        if (result == ATTEMPT_FAILED)
+                failed_attempt(b->run, other, false);
+}
+
+static void set_hedge(struct besides *b, struct relay_run *run, const struct errand *errand, size_t next)
+{
+        int64_t after_ms = run->call->route->version->hedge.after_ms;
+        *b = (struct besides){
+                .hedge = {.after_ms = after_ms, .open = open_besides, .ended = ended_besides, .context = b},
+                .run = run,
+                .errand = errand,
+                .next = next,
+        };
+        run->hedge = errand->fit_besides && after_ms > 0 ? &b->hedge : NULL;
+}
 
 static bool can_be_asked(const struct relay_run *run, const struct config_target *target)
 {
@@ -171,6 +218,7 @@ static void walk_targets(struct relay_run *run, const struct errand *errand)
         const struct config_version *version = run->call->route->version;
         struct attempt at = {0};
         struct err problem = {0};
+        struct besides besides;
         bool again = true, done = false;
         for (size_t i = 0; i < version->target_count && again && !done; i++) {
                 const struct config_target *target = &version->targets[i];
@@ -181,7 +229,9 @@ static void walk_targets(struct relay_run *run, const struct errand *errand)
                 if (!can_be_asked(run, target) || !errand->fit(run, target, errand->request, &problem))
                         continue;
                 begin_attempt(run, &at, target);
+                set_hedge(&besides, run, errand, i + 1);
                 done = errand->attempt(&at, errand->request) != ATTEMPT_FAILED;
+                i = besides.next - 1;
                 if (done)
                         problem = at.err;
                 else
@@ -192,7 +242,7 @@ static void walk_targets(struct relay_run *run, const struct errand *errand)
                 fault_tell(&run->tally, run->call->arena, &problem);
         }
         if (problem.cause != ERR_NONE)
-                tell(run, at.encoder, &problem);
+                tell(run, &problem);
 }
 
 /* ---- chat ---- */
@@ -244,6 +294,15 @@ static enum attempt_result try_chat(struct attempt *at, void *request)
         return attempt_chat(at, e->request, &e->fit);
 }
 
+static const struct fit *fit_chat_besides(struct relay_run *run, const struct config_target *target,
+                                          void *request)
+{
+        struct chat_errand *e = arena_alloc(run->call->arena, sizeof *e);
+        struct err ignored = {0};
+        e->request = ((const struct chat_errand *)request)->request;
+        return fit_chat_target(run, target, e, &ignored) ? &e->fit : NULL;
+}
+
 void relay_chat(const struct relay_call *call, const struct chat_request *request,
                 struct relay_record *record)
 {
@@ -252,7 +311,7 @@ void relay_chat(const struct relay_call *call, const struct chat_request *reques
         e->request = request;
         run_start(run, call, record);
         record->streamed = request->stream;
-        walk_targets(run, &(struct errand){fit_chat_target, try_chat, e});
+        walk_targets(run, &(struct errand){fit_chat_target, try_chat, fit_chat_besides, e});
         run_end(run);
 }
 
@@ -291,6 +350,6 @@ void relay_embed(const struct relay_call *call, const struct embed_request *requ
         struct relay_run run;
         struct embed_errand e = {.request = request};
         run_start(&run, call, record);
-        walk_targets(&run, &(struct errand){fit_embed_target, try_embed, &e});
+        walk_targets(&run, &(struct errand){fit_embed_target, try_embed, NULL, &e});
         run_end(&run);
 }

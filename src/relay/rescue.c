@@ -215,9 +215,21 @@ void *rescue_encoder(const struct rescue *r)
         return r->encoder;
 }
 
+void *rescue_sent_encoder(const struct relay_run *run)
+{
+        const struct relay_call *call = run->call;
+        return run->content_sent && run->rescue ? run->rescue->encoder
+                                                : call->dialect->encoder_new(call->answer);
+}
+
 bool rescue_keeps(const struct rescue *r)
 {
         return r->mode == RESCUE_MATCH || r->mode == RESCUE_CONTINUE;
+}
+
+void rescue_lose(struct rescue *r)
+{
+        r->lost = true;
 }
 
 bool rescue_event(struct rescue *r, struct attempt *at, const struct chat_event *e, struct buf *out)

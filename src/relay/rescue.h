@@ -28,8 +28,13 @@ struct rescue;
  */
 struct rescue *rescue_take(struct attempt *at, const struct chat_request *request, struct buf *out);
 void *rescue_encoder(const struct rescue *r);
+/* That of the bytes which the client has, for an error event; a new one where it has no more than
+ * keep-alives, which leave no trace in an encoder. */
+void *rescue_sent_encoder(const struct relay_run *run);
 /* What is told must be known, so the provider's own bytes can't be passed. */
 bool rescue_keeps(const struct rescue *r);
+/* Bytes of the encoder did not reach the client: nothing can go on from here. */
+void rescue_lose(struct rescue *r);
 /* One event of the target to the client's bytes. False: it differs from what the client has, and at->err says
  * so. */
 bool rescue_event(struct rescue *r, struct attempt *at, const struct chat_event *e, struct buf *out);

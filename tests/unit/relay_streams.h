@@ -215,15 +215,18 @@ static inline struct heard *hear(const struct world *w, const struct ask *ask)
         return h;
 }
 
-/* "t:one two|c look:{}", in the order of the blocks; neighbouring texts are one. */
+/* "t:one two|c look:{}", in the order of the blocks; neighbouring texts are one, thoughts that only carry a
+ * signature none. */
 static const char *heard_words(const struct world *w, const struct heard *h)
 {
         struct buf *out = buf_in_arena(w->arena, 1 << 20);
         char before = 0;
         for (size_t i = 0; i < h->count; i++) {
                 const struct heard_block *b = &h->blocks[i];
+                if (b->kind == 'h' && !b->text.len)
+                        continue;
                 if (b->kind != 't' || before != 't')
-                        buf_addf(out, "%s%c%s%s:", i ? "|" : "", b->kind, b->name ? " " : "",
+                        buf_addf(out, "%s%c%s%s:", before ? "|" : "", b->kind, b->name ? " " : "",
                                  b->name ? b->name : "");
                 buf_adds(out, b->text.data ? b->text.data : "");
                 before = b->kind;
