@@ -3,7 +3,7 @@
 #include "base/log.h"
 #include "dialect/carry.h"
 #include "policy/catalogue.h"
-#include "relay/attempt.h"
+#include "relay/rescue.h"
 #include "upstream/echo.h"
 #include "upstream/fetch.h"
 
@@ -44,6 +44,9 @@ static bool fetch_for(struct attempt *at, const struct chat_request *r)
                 count += count_urls(m->blocks);
         if (count == 0)
                 return true;
+        if (at->besides)
+                return err_set(&at->err, call->arena, ERR_INTERNAL, NULL,
+                               "images would have to be fetched first");
         struct fetch_job *jobs = arena_alloc(call->arena, count * sizeof *jobs);
         for (const struct chat_message *m = r->messages; m; m = m->next)
                 add_jobs(m->blocks, m->path, jobs, &n);
@@ -63,9 +66,12 @@ static bool wants_bytes(const struct attempt *at, const struct model_caps *caps)
 
 static bool can_patch(const struct attempt *at, const struct fit *fit)
 {
-        const struct relay_call *call = at->run->call;
-        return call->dialect == at->dialect && fit->patchable && call->body_is_json &&
-               !at->run->images_fetched && at->dialect->address_chat_request && !carry_present(call->body);
+        const struct relay_run *run = at->run;
+        const struct relay_call *call = run->call;
+        /* The request then holds what the client has of the answer. */
+        bool continues = run->content_sent && call->route->version->rescue == RESCUE_CONTINUE;
+        return call->dialect == at->dialect && fit->patchable && call->body_is_json && !run->images_fetched &&
+               !continues && at->dialect->address_chat_request && !carry_present(call->body);
 }
 
 /* Not inlined: its edits would stand on the stack below the whole stream. */
@@ -113,82 +119,134 @@ static enum attempt_result deliver_reply(struct attempt *at, const struct chat_r
         return result;
 }
 
-static enum attempt_result attempt_chat_whole(struct attempt *at, const struct wire_request *wire, bool fast)
+static enum attempt_result end_whole(struct question *q, bool ok)
 {
+        struct attempt *at = q->attempt;
         const struct relay_call *call = at->run->call;
-        struct exchange x = {.attempt = at, .wire = wire};
+        const struct buf *got = &q->exchange->body;
+        struct str body = {got->data ? got->data : "", got->len};
         struct chat_reply reply = {0};
         enum attempt_result result = ATTEMPT_FAILED;
-        buf_init(&x.body, ANSWER_BYTES_MAX);
-        if (exchange_run(&x)) {
-                struct str body = {x.body.data ? x.body.data : "", x.body.len};
-                if (at->dialect->decode_chat_reply(call->arena, body, &reply, &at->fault))
-                        result = deliver_reply(at, &reply, fast ? body : (struct str){0});
+        if (ok && at->dialect->decode_chat_reply(call->arena, body, &reply, &at->fault) &&
+            exchange_claims(q->exchange))
+                result = deliver_reply(at, &reply, at->fast ? body : (struct str){0});
+        return attempt_is_over(at) ? ATTEMPT_OVER : result;
+}
+
+static void release_whole(struct question *q)
+{
+        buf_release(&q->exchange->body);
+}
+
+static void question_of_whole(struct question *q)
+{
+        struct exchange *x = arena_alloc(q->attempt->run->call->arena, sizeof *x);
+        x->attempt = q->attempt;
+        x->wire = &q->wire;
+        buf_init(&x->body, ANSWER_BYTES_MAX);
+        q->exchange = x;
+        q->end = end_whole;
+        q->release = release_whole;
+}
+
+/* ---- a question ---- */
+
+void attempt_record(const struct attempt *at)
+{
+        struct relay_record *record = at->run->record;
+        record->provider = at->target->provider->name;
+        record->upstream_model = at->target->model;
+        record->upstream_request_id = at->upstream_request_id;
+        record->served_model = at->served_model;
+        record->usage = at->usage;
+        record->fast_path = at->fast;
+}
+
+/* In the arena, as all that would stand on the stack below the whole stream. */
+struct question *question_new(struct attempt *at, const struct chat_request *original, const struct fit *fit)
+{
+        const struct relay_call *call = at->run->call;
+        struct question *q = arena_alloc(call->arena, sizeof *q);
+        struct model_caps *caps = arena_alloc(call->arena, sizeof *caps);
+        q->attempt = at;
+        q->original = original;
+        q->request = &fit->request;
+        q->wire.method = "POST";
+        at->adjusted = at->run->adjusted;
+        catalogue_target_caps(call->env->config, at->target, caps);
+        if (wants_bytes(at, caps) && !fetch_for(at, original))
+                return NULL;
+        buf_init(&q->wire.body, (size_t)call->env->config->max_body * 2 + BODY_EXTRA);
+        if (!make_request(at, fit, caps, &q->wire, &at->fast)) {
+                buf_release(&q->wire.body);
+                return NULL;
         }
-        if (attempt_is_over(at))
-                result = ATTEMPT_OVER;
-        buf_release(&x.body);
-        return result;
+        if (fit->request.stream)
+                question_of_stream(q);
+        else
+                question_of_whole(q);
+        return q;
+}
+
+void question_free(struct question *q)
+{
+        q->release(q);
+        buf_release(&q->wire.body);
 }
 
 enum attempt_result attempt_chat(struct attempt *at, const struct chat_request *original,
                                  const struct fit *fit)
 {
-        const struct relay_call *call = at->run->call;
-        bool fast = false;
         if (!at->dialect)
                 return attempt_echo_chat(at, &fit->request);
-        /* In the arena, as all that would stand on the stack below the whole stream. */
-        struct model_caps *caps = arena_alloc(call->arena, sizeof *caps);
-        struct wire_request *wire = arena_alloc(call->arena, sizeof *wire);
-        wire->method = "POST";
-        catalogue_target_caps(call->env->config, at->target, caps);
-        if (wants_bytes(at, caps) && !fetch_for(at, original))
+        struct question *q = question_new(at, original, fit);
+        if (!q)
                 return ATTEMPT_OVER;
-        buf_init(&wire->body, (size_t)call->env->config->max_body * 2 + BODY_EXTRA);
-        enum attempt_result result = ATTEMPT_OVER;
-        if (make_request(at, fit, caps, wire, &fast)) {
-                at->run->record->fast_path = fast;
-                result = fit->request.stream ? attempt_chat_stream(at, &fit->request, wire, fast)
-                                             : attempt_chat_whole(at, wire, fast);
-        }
-        buf_release(&wire->body);
+        enum attempt_result result = question_ask(q);
+        question_free(q);
+        attempt_record(at);
         return result;
 }
 
 /* ---- echo ---- */
 
-static enum attempt_result echo_stream(struct attempt *at, const struct chat_reply *reply)
+static enum attempt_result echo_stream(struct attempt *at, const struct chat_request *request,
+                                       const struct chat_reply *reply)
 {
         struct relay_run *run = at->run;
         const struct relay_call *call = run->call;
         struct chat_events events = {.arena = call->arena};
         struct buf out;
         buf_init(&out, ANSWER_BYTES_MAX);
-        at->encoder = call->dialect->encoder_new(call->answer);
+        struct rescue *rescue = rescue_take(at, request, &out);
+        bool hold = call->route->version->rescue == RESCUE_HOLD;
         echo_events(reply, &events);
         deliver_prepare(run, at->target, reply->model, true);
-        run->content_sent = true;
-        run->record->usage = reply->usage;
-        run->record->served_model = reply->model;
+        run->content_sent = !hold;
+        run->rescue = rescue;
+        run->record->usage = at->usage = reply->usage;
+        run->record->served_model = at->served_model = reply->model;
         int64_t delay = at->target->provider->echo_delay_ms;
         for (const struct chat_event *e = events.first; e && !run->stop; e = e->next) {
                 if (e->type == EVENT_DELTA && delay > 0 && !exchange_pause(at, delay))
                         break;
-                if (e->type == EVENT_DELTA && !run->record->first_token_ms)
+                if (e->type == EVENT_DELTA && !run->record->first_token_ms) {
                         run->record->first_token_ms = clock_now_ms() - call->started_ms;
-                call->dialect->encode_event(at->encoder, e, &out);
+                        at->first_token_ms = clock_now_ms() - at->started_ms;
+                }
+                if (!rescue_event(rescue, at, e, &out))
+                        break;
                 /* One write a token where somebody watches; all at once where nothing is to be waited for. */
-                if (delay > 0 || !e->next || out.len >= ECHO_FLUSH) {
+                if (!e->next || (!hold && (delay > 0 || out.len >= ECHO_FLUSH))) {
                         deliver_bytes(run, (struct str){out.data, out.len}, true);
                         buf_reset(&out);
                 }
         }
         buf_release(&out);
-        run->record->whole = !run->stop && at->fault.kind == FAULT_NONE;
+        run->record->whole = !attempt_is_over(at) && at->fault.kind == FAULT_NONE;
         if (at->fault.kind != FAULT_NONE)
                 return ATTEMPT_FAILED;
-        return run->stop ? ATTEMPT_OVER : ATTEMPT_ANSWERED;
+        return attempt_is_over(at) ? ATTEMPT_OVER : ATTEMPT_ANSWERED;
 }
 
 enum attempt_result attempt_echo_chat(struct attempt *at, const struct chat_request *request)
@@ -198,7 +256,7 @@ enum attempt_result attempt_echo_chat(struct attempt *at, const struct chat_requ
         echo_chat(call->arena, at->target->provider, at->target->model, request, call->answer->created,
                   call->answer->id_seed, &reply);
         if (request->stream)
-                return echo_stream(at, &reply);
+                return echo_stream(at, request, &reply);
         if (!exchange_pause(at, at->target->provider->echo_delay_ms))
                 return at->run->stop ? ATTEMPT_OVER : ATTEMPT_FAILED;
         return deliver_reply(at, &reply, (struct str){0});

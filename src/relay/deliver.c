@@ -90,20 +90,34 @@ void deliver_keepalive(struct relay_run *run, void *encoder)
         buf_release(&out);
 }
 
-bool deliver_meter(struct attempt *at, int64_t n)
+bool deliver_meter_more(struct relay_run *run, int64_t n)
 {
-        struct relay_run *run = at->run;
         const struct relay_env *env = run->call->env;
         if (!env->memory)
                 return true;
-        if (!meter_take(env->memory, n, env->config->max_memory)) {
-                err_set(&at->err, run->call->arena, ERR_OVERLOADED, NULL,
-                        "too many bodies and answers in flight; try again");
-                at->err.retry_after_ms = 1000;
+        if (!meter_take(env->memory, n, env->config->max_memory))
                 return false;
-        }
         run->metered += n;
         return true;
+}
+
+void deliver_meter_less(struct relay_run *run, int64_t n)
+{
+        const struct relay_env *env = run->call->env;
+        if (!env->memory)
+                return;
+        meter_give(env->memory, n);
+        run->metered -= n;
+}
+
+bool deliver_meter(struct attempt *at, int64_t n)
+{
+        if (deliver_meter_more(at->run, n))
+                return true;
+        err_set(&at->err, at->run->call->arena, ERR_OVERLOADED, NULL,
+                "too many bodies and answers in flight; try again");
+        at->err.retry_after_ms = 1000;
+        return false;
 }
 
 enum attempt_result deliver_answer(struct attempt *at, const char *served_model,
@@ -111,13 +125,15 @@ enum attempt_result deliver_answer(struct attempt *at, const char *served_model,
 {
         struct relay_run *run = at->run;
         served_model = scrub_text(run->call->arena, run->call->env->config, served_model);
-        run->record->usage = *usage;
-        run->record->served_model = served_model;
+        run->record->usage = at->usage = *usage;
+        run->record->served_model = at->served_model = served_model;
         if (!raw.at && encoded->failed) {
                 at->fault = (struct upstream_fault){.kind = FAULT_MALFORMED};
                 return ATTEMPT_FAILED;
         }
         deliver_prepare(run, at->target, served_model, false);
+        if (!at->first_token_ms)
+                at->first_token_ms = clock_now_ms() - at->started_ms;
         run->content_sent = true;
         run->record->whole =
                 deliver_bytes(run, raw.at ? raw : (struct str){encoded->data, encoded->len}, false);

@@ -67,34 +67,65 @@ static bool collect(void *context, const char *bytes, size_t len)
         return deliver_meter(x->attempt, (int64_t)len) && buf_add(&x->body, bytes, len);
 }
 
-/* Drives the transfer until it ended, a time ran out, or the client has left. */
-static enum fault_kind drive(struct exchange *x, struct upstream_lane *lane, struct transfer *t)
+bool exchange_claims(struct exchange *x)
 {
-        struct relay_run *run = x->attempt->run;
-        bool deep =
-                x->stream; /* decoding, encoding and connecting went deeper than any event of a stream will */
-        while (!transfer_ended(t) && !run->stop) {
+        const struct attempt *at = x->attempt;
+        if (x->race && !x->race->winner)
+                x->race->winner = x;
+        if (x->race && x->race->winner != x)
+                return false;
+        /* They may have been another attempt's. */
+        at->run->adjusted = at->adjusted;
+        at->run->call->answer->provider = at->target->provider->name;
+        return true;
+}
+
+/* True: it has ended, or is to be. Else *left_ms shrinks to the time until that may be. */
+static bool is_over(struct exchange *x, int64_t now, int64_t *left_ms)
+{
+        int64_t left = 0;
+        if (transfer_ended(x->transfer))
+                return true;
+        x->late = time_fault(x, now, &left);
+        if (x->late != FAULT_NONE || (x->over_ms && now >= x->over_ms + LINGER_MS))
+                return true;
+        if (x->over_ms)
+                left = min_of(left, x->over_ms + LINGER_MS - now);
+        *left_ms = min_of(*left_ms, left);
+        return false;
+}
+
+struct exchange *exchange_drive(struct upstream_lane *lane, struct exchange *first, struct exchange *second,
+                                int64_t until_ms)
+{
+        struct relay_run *run = first->attempt->run;
+        /* Decoding, encoding and connecting went deeper than any event of a stream will. */
+        bool deep = first->stream;
+        while (!run->stop) {
                 if (deep && run->begun) {
                         stack_release();
                         deep = false;
                 }
-                int64_t now = clock_now_ms(), left = 0;
-                enum fault_kind kind = time_fault(x, now, &left);
-                if (kind != FAULT_NONE)
-                        return kind;
-                if (x->over_ms && now >= x->over_ms + LINGER_MS)
-                        return FAULT_NONE;
-                if (x->over_ms)
-                        left = min_of(left, x->over_ms + LINGER_MS - now);
-                int64_t quiet = keepalive_left(x, now);
+                int64_t now = clock_now_ms(), left = INT64_MAX, quiet = keepalive_left(first, now);
+                if (second && first->race->winner)
+                        return NULL;
+                if (is_over(first, now, &left))
+                        return first;
+                if (second && is_over(second, now, &left))
+                        return second;
+                if (until_ms && !first->times.progress_ms) {
+                        if (now >= until_ms)
+                                return NULL;
+                        left = min_of(left, until_ms - now);
+                }
                 if (quiet <= 0) {
-                        x->keepalive(x->context);
+                        first->keepalive(first->context);
                         continue;
                 }
                 if (upstream_lane_run(lane, min_of(left, quiet), run->call->client->fd) & LANE_CLIENT)
                         exchange_look_for_client(run);
         }
-        return FAULT_NONE;
+        return NULL;
 }
 
 /* The network's or the status' fault of an ended transfer, with the provider's words where there are some. */
@@ -119,40 +150,53 @@ static void ended_fault(struct exchange *x, struct transfer *t)
                 at->fault.status = x->status;
 }
 
-bool exchange_run(struct exchange *x)
+void exchange_open(struct exchange *x, struct upstream_lane *lane)
 {
         struct attempt *at = x->attempt;
-        const struct relay_call *call = at->run->call;
+        struct arena *a = at->run->call->arena;
         struct transfer_request request;
-        provider_prepare(call->arena, at->target->provider, at->dialect, x->wire, &request);
+        provider_prepare(a, at->target->provider, at->dialect, x->wire, &request);
         request.max_bytes = x->stream ? STREAM_BYTES_MAX : ANSWER_BYTES_MAX;
         const struct transfer_sink sink = {
                 .context = x->bytes ? x->context : x,
                 .bytes = x->bytes ? x->bytes : collect,
         };
         x->times = (struct exchange_times){.started_ms = clock_now_ms(), .stream = x->stream};
-
-        struct upstream_lane *lane = upstream_lane_take(call->env->pool);
-        struct transfer *t = transfer_open(lane, call->arena, &request, &sink);
-        x->transfer = t;
+        x->late = FAULT_NONE;
+        x->transfer = transfer_open(lane, a, &request, &sink);
         at->sent = true;
-        enum fault_kind late = drive(x, lane, t);
+}
+
+bool exchange_close(struct exchange *x)
+{
+        struct attempt *at = x->attempt;
+        const struct relay_call *call = at->run->call;
+        struct transfer *t = x->transfer;
         x->status = transfer_status(t);
         at->quota = *transfer_quota(t);
         x->content_type = arena_strdup(call->arena, transfer_content_type(t));
-        if (transfer_request_id(t))
-                at->run->record->upstream_request_id =
-                        scrub_text(call->arena, call->env->config, transfer_request_id(t));
-        if (at->fault.kind == FAULT_NONE && late != FAULT_NONE)
-                at->fault = (struct upstream_fault){.kind = late, .status = x->status};
+        at->upstream_request_id = scrub_text(call->arena, call->env->config, transfer_request_id(t));
+        if (at->fault.kind == FAULT_NONE && x->late != FAULT_NONE)
+                at->fault = (struct upstream_fault){.kind = x->late, .status = x->status};
         else if (at->fault.kind == FAULT_NONE && !attempt_is_over(at))
                 ended_fault(x, t);
         if (at->fault.kind == FAULT_NONE && x->body.failed)
                 at->fault = (struct upstream_fault){.kind = FAULT_MALFORMED, .status = x->status};
         x->transfer = NULL;
         transfer_close(t);
-        upstream_lane_give(lane);
         return at->fault.kind == FAULT_NONE && !attempt_is_over(at);
+}
+
+bool exchange_run(struct exchange *x)
+{
+        struct attempt *at = x->attempt;
+        struct upstream_lane *lane = upstream_lane_take(at->run->call->env->pool);
+        exchange_open(x, lane);
+        exchange_drive(lane, x, NULL, 0);
+        bool ok = exchange_close(x);
+        upstream_lane_give(lane);
+        at->run->record->upstream_request_id = at->upstream_request_id;
+        return ok;
 }
 
 bool exchange_pause(struct attempt *at, int64_t ms)

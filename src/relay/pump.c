@@ -1,7 +1,7 @@
 /* A stream from provider to client: bytes to events to bytes, held back until there is content to show. */
 #include "base/clock.h"
 #include "base/log.h"
-#include "relay/attempt.h"
+#include "relay/rescue.h"
 
 /* Of one stream: what decoders and encoders keep grows with its blocks. */
 enum { PENDING_BYTES_MAX = 32 << 20, BLOCKS_MAX = 10000 };
@@ -11,12 +11,14 @@ struct pump {
         const struct chat_request *request;
         const struct dialect *client; /* the client's dialect */
         bool fast;                    /* raw bytes go through */
+        bool hold;                    /* nothing is sent before all is there */
+        int64_t held;                 /* bytes of it counted in flight */
         bool lf_given;                /* the last of them ended in CR, and its LF was added */
         struct sse_parser *sse;
         struct arena *scratch; /* events of one wire event */
-        void *decoder, *encoder;
-        struct buf pending; /* for the client, not sent yet */
-        const char *model;  /* served, once known */
+        void *decoder;
+        struct rescue *rescue; /* the client's end */
+        struct buf pending;    /* for the client, not sent yet */
         size_t blocks;
         bool content, whole, failed;
 };
@@ -49,33 +51,48 @@ static void note_error(struct pump *p, const struct chat_event *e)
         scrub_fault(call->arena, call->env->config, &at->fault);
 }
 
+/* False: another attempt was heard first, and this one ends. */
+static bool note_content(struct pump *p)
+{
+        struct relay_run *run = run_of(p);
+        struct attempt *at = p->x.attempt;
+        p->x.times.progress_ms = clock_now_ms();
+        if (p->content)
+                return true;
+        if (!exchange_claims(&p->x)) {
+                p->failed = true;
+                return false;
+        }
+        p->content = true;
+        at->first_token_ms = p->x.times.progress_ms - p->x.times.started_ms;
+        if (!run->content_sent)
+                run->record->first_token_ms = p->x.times.progress_ms - run->call->started_ms;
+        return true;
+}
+
 static void take_event(struct pump *p, const struct chat_event *e)
 {
-        struct relay_record *record = run_of(p)->record;
-        if (e->model && !p->model)
-                p->model = scrub_text(run_of(p)->call->arena, run_of(p)->call->env->config, e->model);
+        struct attempt *at = p->x.attempt;
+        if (e->model && !at->served_model)
+                at->served_model = scrub_text(run_of(p)->call->arena, run_of(p)->call->env->config, e->model);
         if ((e->type == EVENT_START || e->type == EVENT_USAGE) && e->usage.known)
-                record->usage = e->usage;
+                at->usage = e->usage;
         if (e->type == EVENT_ERROR) {
                 note_error(p, e);
                 return;
         }
         if (e->type == EVENT_BLOCK_START && ++p->blocks > BLOCKS_MAX) {
                 p->failed = true;
-                p->x.attempt->fault = (struct upstream_fault){.kind = FAULT_MALFORMED};
+                at->fault = (struct upstream_fault){.kind = FAULT_MALFORMED};
                 return;
         }
-        if (is_content(e)) {
-                p->x.times.progress_ms = clock_now_ms();
-                if (!p->content)
-                        record->first_token_ms = p->x.times.progress_ms - run_of(p)->call->started_ms;
-                p->content = true;
-        }
+        if (is_content(e) && !note_content(p))
+                return;
         if (e->type == EVENT_DELTA)
-                p->x.attempt->streamed_bytes += (int64_t)e->delta.len;
+                at->streamed_bytes += (int64_t)e->delta.len;
         p->whole |= e->type == EVENT_END;
-        if (!p->fast)
-                p->client->encode_event(p->encoder, e, &p->pending);
+        if (!p->fast && !rescue_event(p->rescue, at, e, &p->pending))
+                p->failed = true;
 }
 
 static bool take_events(struct pump *p, const struct chat_events *events)
@@ -117,19 +134,37 @@ static bool take_wire_event(struct pump *p, const struct sse_event *wire)
         return ok;
 }
 
+static bool hold_back(struct pump *p)
+{
+        int64_t more = (int64_t)p->pending.len - p->held;
+        if (more <= 0)
+                return true;
+        if (!deliver_meter(p->x.attempt, more))
+                return false;
+        p->held += more;
+        return true;
+}
+
 static bool send_pending(struct pump *p)
 {
         struct relay_run *run = run_of(p);
         if (p->pending.failed) {
                 p->failed = true;
+                rescue_lose(p->rescue);
                 p->x.attempt->fault = (struct upstream_fault){.kind = FAULT_MALFORMED};
                 return false;
         }
-        if (!p->content || !p->pending.len)
+        /* Of two, one has the client's ear. */
+        if (p->x.race && p->x.race->winner != &p->x)
+                return true;
+        if (p->hold && !p->whole)
+                return hold_back(p);
+        if (!(p->content || run->content_sent) || !p->pending.len)
                 return true;
         if (!run->begun)
-                deliver_prepare(run, p->x.attempt->target, p->model, true);
+                deliver_prepare(run, p->x.attempt->target, p->x.attempt->served_model, true);
         run->content_sent = true;
+        run->rescue = p->rescue;
         int64_t before = clock_now_ms();
         bool ok = deliver_bytes(run, (struct str){p->pending.data, p->pending.len}, true);
         buf_reset(&p->pending);
@@ -178,7 +213,7 @@ static bool pump_bytes(void *context, const char *bytes, size_t len)
 static void pump_keepalive(void *context)
 {
         struct pump *p = context;
-        deliver_keepalive(run_of(p), p->encoder);
+        deliver_keepalive(run_of(p), rescue_encoder(p->rescue));
 }
 
 /* The connection has ended: what was held back, and whether the answer is whole. */
@@ -212,10 +247,9 @@ static void finish_whole_body(struct pump *p)
         take_events(p, &events);
 }
 
-static void pump_run(struct pump *p)
+static void finish(struct pump *p, bool ok)
 {
         struct attempt *at = p->x.attempt;
-        bool ok = exchange_run(&p->x);
         /* Cut after the finish was seen: only the dialect's last sign is missing. */
         bool maybe_whole = !ok && !p->failed && at->fault.kind == FAULT_CUT && p->content;
         if (p->failed || attempt_is_over(at) || (!ok && !maybe_whole && !p->whole))
@@ -234,40 +268,59 @@ static void pump_run(struct pump *p)
                 at->fault = cut;
 }
 
-enum attempt_result attempt_chat_stream(struct attempt *at, const struct chat_request *request,
-                                        const struct wire_request *wire, bool fast)
+static enum attempt_result end_stream(struct question *q, bool ok)
 {
-        const struct relay_call *call = at->run->call;
-        struct pump p = {
-                .x = {.attempt = at,
-                      .wire = wire,
-                      .stream = true,
-                      .bytes = pump_bytes,
-                      .keepalive = pump_keepalive},
-                .request = request,
-                .client = call->dialect,
-                .fast = fast && call->answer->format == ANSWER_SSE,
-                .sse = sse_new(EVENT_BYTES_MAX),
-                .scratch = arena_new(),
-                .decoder = at->dialect->decoder_new(call->arena, request),
-                .encoder = call->dialect->encoder_new(call->answer),
-        };
-        p.x.context = &p;
-        at->encoder = p.encoder;
-        buf_init(&p.pending, PENDING_BYTES_MAX);
-        buf_init(&p.x.body, ANSWER_BYTES_MAX);
-        pump_run(&p);
-        at->run->record->served_model = p.model;
-        at->run->record->whole = p.whole;
-        buf_release(&p.x.body);
-        buf_release(&p.pending);
-        arena_free(p.scratch);
-        sse_free(p.sse);
+        struct pump *p = q->state;
+        struct attempt *at = q->attempt;
+        finish(p, ok);
+        at->run->record->whole = p->whole && !p->failed;
         if (attempt_is_over(at))
                 return ATTEMPT_OVER;
-        if (p.whole && !p.failed)
+        if (p->whole && !p->failed)
                 return ATTEMPT_ANSWERED;
         if (at->fault.kind == FAULT_NONE)
                 at->fault = (struct upstream_fault){.kind = FAULT_CUT};
         return ATTEMPT_FAILED;
+}
+
+static void release_stream(struct question *q)
+{
+        struct pump *p = q->state;
+        buf_release(&p->x.body);
+        deliver_meter_less(run_of(p), p->held);
+        buf_release(&p->pending);
+        arena_free(p->scratch);
+        sse_free(p->sse);
+}
+
+void question_of_stream(struct question *q)
+{
+        struct attempt *at = q->attempt;
+        const struct relay_call *call = at->run->call;
+        struct pump *p = arena_alloc(call->arena, sizeof *p);
+        *p = (struct pump){
+                .x = {.attempt = at,
+                      .wire = &q->wire,
+                      .stream = true,
+                      .bytes = pump_bytes,
+                      .context = p,
+                      .keepalive = pump_keepalive},
+                .request = q->request,
+                .client = call->dialect,
+                .hold = call->route->version->rescue == RESCUE_HOLD,
+                .sse = sse_new(EVENT_BYTES_MAX),
+                .scratch = arena_new(),
+                .decoder = at->dialect->decoder_new(call->arena, q->request),
+        };
+        buf_init(&p->pending, PENDING_BYTES_MAX);
+        buf_init(&p->x.body, ANSWER_BYTES_MAX);
+        p->rescue = rescue_take(at, q->request, &p->pending);
+        p->fast = at->fast && call->answer->format == ANSWER_SSE && !rescue_keeps(p->rescue);
+        at->fast = p->fast;
+        q->exchange = &p->x;
+        q->state = p;
+        q->end = end_stream;
+        q->release = release_stream;
+        /* What ends before the target speaks. */
+        send_rest(p);
 }

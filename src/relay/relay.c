@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "policy/catalogue.h"
 #include "relay/walk.h"
+#include "relay/rescue.h"
 
 enum { TOTAL_MS_DEFAULT = 600000 };
 
@@ -57,7 +58,7 @@ void relay_error(const struct relay_client *client, const struct dialect *dialec
         send_error(client, dialect, answer, err, &head);
 }
 
-void relay_tell(struct relay_run *run, void *encoder, const struct err *e)
+void relay_tell(struct relay_run *run, const struct err *e)
 {
         const struct relay_call *call = run->call;
         run->record->cause = e->cause;
@@ -71,10 +72,7 @@ void relay_tell(struct relay_run *run, void *encoder, const struct err *e)
         }
         struct buf out;
         buf_init(&out, 1 << 16);
-        if (!encoder)
-                encoder = run->keepalive_encoder ? run->keepalive_encoder
-                                                 : call->dialect->encoder_new(call->answer);
-        call->dialect->encode_stream_error(encoder, e, &out);
+        call->dialect->encode_stream_error(rescue_sent_encoder(run), e, &out);
         deliver_bytes(run, (struct str){out.data, out.len}, true);
         buf_release(&out);
 }
@@ -106,7 +104,7 @@ static void run_through(struct relay_run *run, const struct errand *errand)
         if (admission_enter(run, &e, &problem))
                 walk_targets(run, errand);
         else if (problem.cause != ERR_NONE)
-                relay_tell(run, NULL, &problem);
+                relay_tell(run, &problem);
         admission_leave(run, run->record->spent.input + run->record->spent.output);
         if (run->metered)
                 meter_give(run->call->env->memory, run->metered);
@@ -145,8 +143,8 @@ static bool fit_chat_target(struct relay_run *run, const struct config_target *t
 {
         const struct relay_call *call = run->call;
         struct chat_errand *e = request;
-        fit_chat(call->arena, call->env->config, e->request, target, call->route->version, call->account,
-                 &e->fit);
+        fit_chat(call->arena, call->env->config, rescue_request(run, e->request), target,
+                 call->route->version, call->account, &e->fit);
         if (!e->fit.fits)
                 return unfit(target, call->arena, e->fit.unfit_cause, e->fit.unfit_field, e->fit.unfit_why,
                              err);
@@ -170,7 +168,16 @@ static void estimate_chat_target(const struct config_target *target, const struc
         const struct dialect *d = dialect_by_name(target->provider->dialect);
         struct model_caps *caps = arena_alloc(run->call->arena, sizeof *caps);
         catalogue_target_caps(run->call->env->config, target, caps);
-        estimate_chat(e->request, d ? d->id : DIALECT_NONE, caps, out);
+        estimate_chat(rescue_request(run, e->request), d ? d->id : DIALECT_NONE, caps, out);
+}
+
+static const struct fit *fit_chat_besides(struct relay_run *run, const struct config_target *target,
+                                          void *request)
+{
+        struct chat_errand *e = arena_alloc(run->call->arena, sizeof *e);
+        struct err ignored = {0};
+        e->request = ((const struct chat_errand *)request)->request;
+        return fit_chat_target(run, target, e, &ignored) ? &e->fit : NULL;
 }
 
 void relay_chat(const struct relay_call *call, const struct chat_request *request,
@@ -182,7 +189,8 @@ void relay_chat(const struct relay_call *call, const struct chat_request *reques
         run_start(run, call, record);
         record->streamed = request->stream;
         run->streams = request->stream && call->answer->format != ANSWER_TEXT;
-        run_through(run, &(struct errand){fit_chat_target, try_chat, estimate_chat_target, e});
+        run_through(run,
+                    &(struct errand){fit_chat_target, try_chat, estimate_chat_target, fit_chat_besides, e});
 }
 
 /* ---- embeddings ---- */
@@ -229,5 +237,5 @@ void relay_embed(const struct relay_call *call, const struct embed_request *requ
         struct relay_run run;
         struct embed_errand e = {.request = request};
         run_start(&run, call, record);
-        run_through(&run, &(struct errand){fit_embed_target, try_embed, estimate_embed_target, &e});
+        run_through(&run, &(struct errand){fit_embed_target, try_embed, estimate_embed_target, NULL, &e});
 }

@@ -73,6 +73,8 @@ struct relay_record {
         enum err_cause cause;
         bool client_left, streamed, whole, fast_path;
         int64_t attempts, retries; /* retries: of those, second tries at the same target */
+        int64_t rescues;           /* those asked to go on with a stream that had broken off */
+        int64_t hedges;            /* those asked besides one that was late */
         int64_t queue_ms;          /* waited for turns */
         struct chat_usage spent;   /* of all attempts together */
         const char *provider, *upstream_model, *served_model, *upstream_request_id;

@@ -2,7 +2,7 @@
 #include <poll.h>
 
 #include "base/clock.h"
-#include "relay/attempt.h"
+#include "relay/rescue.h"
 
 static int64_t min_of(int64_t a, int64_t b)
 {
@@ -21,7 +21,8 @@ static void keep_alive(struct relay_run *run)
         const struct relay_call *call = run->call;
         if (!run->keepalive_encoder)
                 run->keepalive_encoder = call->dialect->encoder_new(call->answer);
-        deliver_keepalive(run, run->keepalive_encoder);
+        deliver_keepalive(run, run->content_sent && run->rescue ? rescue_encoder(run->rescue)
+                                                                : run->keepalive_encoder);
 }
 
 bool relay_wait(struct relay_run *run, int64_t ms)

@@ -8,6 +8,7 @@
 #include "policy/catalogue.h"
 #include "policy/order.h"
 #include "policy/price.h"
+#include "relay/rescue.h"
 
 /* Those who wait for the same cool-down do not all come back in the same moment. */
 enum { COOLED_SPREAD_MS = 250, BYTES_A_TOKEN = 4 };
@@ -29,6 +30,7 @@ struct walk {
         size_t count;
         int64_t larger_than; /* only targets with a larger window; 0: all */
         struct attempt at;
+        struct hedge hedge;
         struct err problem;
         bool over;
 };
@@ -188,24 +190,46 @@ static void not_admitted(struct walk *w, struct candidate *c, const struct targe
 
 /* ---- one attempt ---- */
 
-static void begin_attempt(struct walk *w, struct candidate *c)
+/* Asks the shared state. False: not now, and not_admitted() was told. */
+static bool admit(struct walk *w, struct attempt *at, struct candidate *c, int64_t wait_ms, bool again,
+                  struct target_answer *answer)
+{
+        const struct relay_call *call = w->run->call;
+        w->errand->estimate(c->target, w->run, w->errand->request, &at->estimate);
+        at->ask = (struct target_ask){
+                .target = c->target,
+                .version = version_of(w),
+                .direct = is_direct(w),
+                .again = again,
+                .wait_ms = wait_ms,
+                .estimate = &at->estimate,
+                .credentials = admission_credentials(c->target->provider),
+        };
+        admission_target(call->env, call->arena, &at->ask, &at->permit, answer);
+        if (!answer->go)
+                not_admitted(w, c, answer, wait_ms > 0);
+        return answer->go;
+}
+
+static void begin_attempt(struct walk *w, struct attempt *at, struct candidate *c)
 {
         struct relay_run *run = w->run;
-        struct attempt *at = &w->at;
-        const struct config_target *target = c->target;
         at->started_ms = clock_now_ms();
         run->record->attempts++;
         run->record->retries += c->tries > 0;
         c->tries++;
         c->again = false;
-        run->record->provider = target->provider->name;
-        run->record->upstream_model = target->model;
-        run->record->upstream_request_id = NULL;
-        run->record->served_model = NULL;
-        run->record->usage = (struct chat_usage){0};
-        run->record->first_token_ms = 0;
-        run->record->whole = false;
-        run->call->answer->provider = target->provider->name;
+}
+
+static void clear_record(struct relay_record *record, const struct config_target *target)
+{
+        record->provider = target->provider->name;
+        record->upstream_model = target->model;
+        record->upstream_request_id = NULL;
+        record->served_model = NULL;
+        record->usage = (struct chat_usage){0};
+        record->first_token_ms = 0;
+        record->whole = false;
 }
 
 static void add_usage(struct chat_usage *sum, const struct chat_usage *u)
@@ -221,13 +245,13 @@ static void add_usage(struct chat_usage *sum, const struct chat_usage *u)
 }
 
 /* The provider's count, else what was streamed, else what was reserved; nothing where it gave an error. */
-static void reckon_usage(struct walk *w, bool answered)
+static void reckon_usage(struct attempt *at, bool answered)
 {
-        const struct attempt *at = &w->at;
-        struct chat_usage *u = &w->run->record->usage;
+        struct chat_usage *u = &at->usage;
+        const struct upstream_fault *f = &at->fault;
         if (u->known || !at->sent)
                 return;
-        if (!answered && (at->fault.status >= 400 || (at->fault.kind && !fault_row(at->fault.kind)->asked)))
+        if (!answered && (f->status >= 400 || (f->kind && !fault_row(f->kind)->asked)))
                 return;
         u->known = u->estimated = true;
         u->input = at->estimate.input;
@@ -237,36 +261,28 @@ static void reckon_usage(struct walk *w, bool answered)
                 u->output = 0;
 }
 
-static void settle(struct walk *w, bool answered, const struct fault_plan *plan)
+/* plan NULL and not answered: it says nothing of the target. */
+static void settle(struct walk *w, struct attempt *at, bool answered, const struct fault_plan *plan)
 {
         struct relay_run *run = w->run;
-        struct attempt *at = &w->at;
-        reckon_usage(w, answered);
-        const struct chat_usage *u = &run->record->usage;
-        int64_t first = run->record->first_token_ms;
+        reckon_usage(at, answered);
+        const struct chat_usage *u = &at->usage;
         const struct target_note note = {
                 .fault = plan ? &at->fault : NULL,
                 .plan = plan ? *plan : (struct fault_plan){0},
                 .silent = !answered && !plan,
                 .asked = answered || (at->sent && (!plan || fault_row(at->fault.kind)->asked)),
                 .tokens = u->input + u->output,
-                .first_token_ms = first > 0 ? first + run->call->started_ms - at->started_ms : 0,
+                .first_token_ms = at->first_token_ms,
                 .output_tokens = answered && !u->estimated ? u->output : 0,
                 .quota = at->quota.requests.known || at->quota.tokens.known ? &at->quota : NULL,
-                .served_model = run->record->served_model,
+                .served_model = at->served_model,
         };
         admission_settle(run->call->env, &at->ask, &at->permit, &note);
         add_usage(&run->record->spent, u);
 }
 
-static void log_failure(const struct walk *w, const struct fault_plan *plan)
-{
-        static const char *const actions[] = {"again", "next target", "no other target"};
-        const struct upstream_fault *f = &w->at.fault;
-        log_warn("attempt %lld at %s/%s failed: %s (status %d)%s%s; %s", (long long)w->run->record->attempts,
-                 w->at.target->provider->name, w->at.target->model, fault_row(f->kind)->name, f->status,
-                 f->message ? ": " : "", f->message ? f->message : "", actions[plan->action]);
-}
+/* ---- one that failed ---- */
 
 static int64_t window_of(const struct walk *w, const struct config_target *t)
 {
@@ -281,25 +297,54 @@ static int64_t day_left_ms(const struct config_provider *p)
         return (zone_day_of(p->limits.days, now).ends - now) * 1000;
 }
 
-static void after_failure(struct walk *w, struct candidate *c)
+/* Once the client has content, only a target that can go on from there. */
+static bool can_go_on(const struct walk *w, const struct config_target *t)
 {
+        if (!w->run->content_sent)
+                return true;
+        struct model_caps *caps = arena_alloc(w->run->call->arena, sizeof *caps);
+        catalogue_target_caps(w->run->call->env->config, t, caps);
+        return rescue_possible(w->run, t, caps);
+}
+
+static bool any_can_go_on(const struct walk *w)
+{
+        for (size_t i = 0; i < w->count; i++) {
+                if (!w->candidates[i].closed && can_go_on(w, w->candidates[i].target))
+                        return true;
+        }
+        return false;
+}
+
+/* Judged, told in the log, counted, settled. */
+static struct fault_plan fail(struct walk *w, struct attempt *at, const struct candidate *c)
+{
+        static const char *const actions[] = {"again", "next target", "no other target"};
         struct relay_run *run = w->run;
-        struct upstream_fault *f = &w->at.fault;
+        struct upstream_fault *f = &at->fault;
         scrub_fault(run->call->arena, run->call->env->config, f);
         const struct fault_moment moment = {
-                .content_sent = run->content_sent,
+                .content_sent = !any_can_go_on(w),
                 .provoked = is_direct(w) || run->provoked,
                 .tries = c->tries,
                 .time_left_ms = run->deadline_ms - clock_now_ms(),
-                .day_left_ms = f->per_day ? day_left_ms(c->target->provider) : 0,
+                .day_left_ms = f->per_day ? day_left_ms(at->target->provider) : 0,
                 .chance = chance(),
         };
         const struct fault_plan plan = fault_judge(f, version_of(w), &moment);
-        log_failure(w, &plan);
+        log_warn("attempt %lld at %s/%s failed: %s (status %d)%s%s; %s", (long long)run->record->attempts,
+                 at->target->provider->name, at->target->model, fault_row(f->kind)->name, f->status,
+                 f->message ? ": " : "", f->message ? f->message : "", actions[plan.action]);
         if (f->kind == FAULT_RATE_LIMIT && plan.cool_ms > f->retry_after_ms)
                 f->retry_after_ms = plan.cool_ms;
         fault_count(&run->tally, f);
-        settle(w, false, &plan);
+        settle(w, at, false, &plan);
+        return plan;
+}
+
+static void after_failure(struct walk *w, struct candidate *c)
+{
+        const struct fault_plan plan = fail(w, &w->at, c);
         w->over = plan.action == FAULT_GIVE_UP;
         c->again = plan.action == FAULT_AGAIN;
         if (c->again) {
@@ -307,8 +352,7 @@ static void after_failure(struct walk *w, struct candidate *c)
                 return;
         }
         /* Its own time may come while this request still has time; it was counted already. */
-        bool comes_back = plan.mark == MARK_COOL && c->tries < version_of(w)->retry.attempts;
-        c->closed = !comes_back;
+        c->closed = plan.mark != MARK_COOL || c->tries >= version_of(w)->retry.attempts;
         c->waits_for = FAULT_COOLING;
         c->ready_ms = clock_now_ms() + plan.cool_ms;
         if (plan.larger) {
@@ -326,51 +370,111 @@ static bool suits(struct walk *w, struct candidate *c)
                 count_fault(w, FAULT_OUT_OF_SERVICE, 0, 0);
                 return false;
         }
-        if (w->larger_than && window_of(w, c->target) <= w->larger_than)
-                return false;
-        return w->errand->fit(w->run, c->target, w->errand->request, &w->problem);
+        return (!w->larger_than || window_of(w, c->target) > w->larger_than) && can_go_on(w, c->target);
 }
+
+/* ---- a second one besides (relay/attempt.h: struct hedge) ---- */
+
+static struct candidate *candidate_of(struct walk *w, const struct config_target *target)
+{
+        for (size_t i = 0; i < w->count; i++) {
+                if (w->candidates[i].target == target)
+                        return &w->candidates[i];
+        }
+        return NULL;
+}
+
+static const struct fit *open_besides(struct hedge *h, struct attempt *second)
+{
+        struct walk *w = h->context;
+        int64_t now_ms = clock_now_ms();
+        for (size_t i = 0; i < w->count; i++) {
+                struct candidate *c = &w->candidates[i];
+                struct target_answer answer;
+                if (c->closed || c->tries || c->ready_ms > now_ms ||
+                    !dialect_by_name(c->target->provider->dialect) || !suits(w, c))
+                        continue;
+                const struct fit *fit = w->errand->fit_besides(w->run, c->target, w->errand->request);
+                second->target = c->target;
+                second->dialect = dialect_by_name(c->target->provider->dialect);
+                if (!fit || !admit(w, second, c, 0, true, &answer))
+                        continue;
+                begin_attempt(w, second, c);
+                w->run->record->hedges++;
+                return fit;
+        }
+        return NULL;
+}
+
+static void ended_besides(struct hedge *h, struct attempt *other, enum attempt_result result)
+{
+        struct walk *w = h->context;
+        struct candidate *c = candidate_of(w, other->target);
+        c->closed = true;
+        if (result == ATTEMPT_FAILED)
+                fail(w, other, c);
+        else
+                settle(w, other, false, NULL);
+}
+
+/* When the first one counts as late: by the version's time, or by what the target itself lately took. */
+static int64_t hedge_after_ms(const struct walk *w, const struct config_target *t)
+{
+        const struct config_hedge *hedge = &version_of(w)->hedge;
+        const struct relay_call *call = w->run->call;
+        if (hedge->after_ms > 0 || hedge->percentile <= 0 || !call->env->state)
+                return hedge->after_ms;
+        struct slot *slot = arena_alloc(call->arena, sizeof *slot);
+        if (!state_read(call->env->state, admission_subject(call->arena, t, is_direct(w)), slot))
+                return 0;
+        return latency_percentile(&slot->latency, hedge->percentile);
+}
+
+static void set_hedge(struct walk *w, const struct candidate *c)
+{
+        w->hedge = (struct hedge){.open = open_besides, .ended = ended_besides, .context = w};
+        w->run->hedge = NULL;
+        if (w->count < 2 || !w->errand->fit_besides ||
+            (w->hedge.after_ms = hedge_after_ms(w, c->target)) <= 0)
+                return;
+        w->run->hedge = &w->hedge;
+}
+
+/* ---- one step ---- */
 
 static void ask(struct walk *w, struct candidate *c, int64_t wait_ms)
 {
         struct relay_run *run = w->run;
         const struct relay_env *env = run->call->env;
+        struct attempt *at = &w->at;
         struct target_answer answer;
-        if (!suits(w, c)) {
+        if (!suits(w, c) || !w->errand->fit(run, c->target, w->errand->request, &w->problem)) {
                 c->closed = true;
                 return;
         }
-        struct attempt *at = &w->at;
         *at = (struct attempt){
                 .run = run, .target = c->target, .dialect = dialect_by_name(c->target->provider->dialect)};
-        w->errand->estimate(c->target, run, w->errand->request, &at->estimate);
-        at->ask = (struct target_ask){
-                .target = c->target,
-                .version = version_of(w),
-                .direct = is_direct(w),
-                .again = c->tries > 0,
-                .wait_ms = wait_ms,
-                .estimate = &at->estimate,
-                .credentials = admission_credentials(c->target->provider),
-        };
-        admission_target(env, run->call->arena, &at->ask, &at->permit, &answer);
-        if (!answer.go) {
-                not_admitted(w, c, &answer, wait_ms > 0);
+        if (!admit(w, at, c, wait_ms, c->tries > 0, &answer))
                 return;
-        }
         int64_t ahead = env->state && answer.at_ms ? answer.at_ms - state_now_ms(env->state) : 0;
         if (ahead > 0 && !wait_for(w, ahead, true)) {
                 admission_give_back(env, &at->permit);
                 close_candidate(w, c, FAULT_AT_LIMIT, 0, ahead);
                 return;
         }
-        begin_attempt(w, c);
+        begin_attempt(w, at, c);
+        clear_record(run->record, c->target);
+        run->call->answer->provider = c->target->provider->name;
+        set_hedge(w, c);
         enum attempt_result result = w->errand->attempt(at, w->errand->request);
+        run->hedge = NULL;
+        /* The one that was asked besides may have taken its place. */
+        c = candidate_of(w, at->target);
         if (result == ATTEMPT_FAILED) {
                 after_failure(w, c);
                 return;
         }
-        settle(w, result == ATTEMPT_ANSWERED, NULL);
+        settle(w, at, result == ATTEMPT_ANSWERED, NULL);
         w->problem = at->err;
         w->over = true;
         run->answered = true;
@@ -426,5 +530,5 @@ void walk_targets(struct relay_run *run, const struct errand *errand)
                 }
         }
         if (w->problem.cause != ERR_NONE)
-                relay_tell(run, w->at.encoder, &w->problem);
+                relay_tell(run, &w->problem);
 }

@@ -16,6 +16,9 @@ struct errand {
         enum attempt_result (*attempt)(struct attempt *at, void *request);
         void (*estimate)(const struct config_target *target, const struct relay_run *run, void *request,
                          struct estimate *out);
+        /* For a second target besides: a fit of its own, or NULL. May be NULL itself. */
+        const struct fit *(*fit_besides)(struct relay_run *run, const struct config_target *target,
+                                         void *request);
         void *request;
 };
 

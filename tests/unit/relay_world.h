@@ -181,7 +181,7 @@ static void provider_stop(void)
 }
 
 /* Waits until that many peers have left in all. */
-static bool provider_saw_leave(int count)
+static inline bool provider_saw_leave(int count)
 {
         for (int i = 0; provider.left < count && i < 200; i++)
                 usleep(10000);
@@ -301,7 +301,8 @@ static void world_end(struct world *w)
         arena_free(w->arena);
 }
 
-static void world_timeouts(struct config_provider *p, int64_t first_token, int64_t idle, int64_t attempt)
+static inline void world_timeouts(struct config_provider *p, int64_t first_token, int64_t idle,
+                                  int64_t attempt)
 {
         p->timeouts.first_token_ms = first_token;
         p->timeouts.idle_ms = idle;
@@ -349,7 +350,7 @@ static struct relay_env world_env(struct world *w)
                                   .waiting = w->waiting.most ? &w->waiting : NULL};
 }
 
-static void world_embed(struct world *w, const char *dialect, const char *body)
+static inline void world_embed(struct world *w, const char *dialect, const char *body)
 {
         static const struct form_fields no_query;
         const struct dialect *d = dialect_by_name(dialect);
@@ -429,7 +430,7 @@ static void world_chat(struct world *w, const char *dialect, const char *body, b
         w->took_ms = clock_now_ms() - call.started_ms;
 }
 
-static const char *world_header(const struct world *w, const char *name)
+static inline const char *world_header(const struct world *w, const char *name)
 {
         const char *found = NULL;
         for (size_t i = 0; i < w->seen.head.header_count; i++) {
