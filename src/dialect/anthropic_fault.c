@@ -80,7 +80,9 @@ static enum fault_kind kind_of(int status, const struct upstream_fault *f)
         if (status >= 500 || (status >= 300 && status < 400))
                 return FAULT_SERVER;
         for (size_t i = 0; f->type && i < sizeof types / sizeof *types; i++) {
-                if (strcmp(types[i].type, f->type) == 0)
+                /* Where they contradict each other, the status is what every client acts upon. */
+                bool contradicts = status >= 400 && status < 500 && types[i].status >= 500;
+                if (strcmp(types[i].type, f->type) == 0 && !contradicts)
                         return types[i].kind;
         }
         return FAULT_BAD_REQUEST;

@@ -184,8 +184,6 @@ static void not_admitted(struct walk *w, struct candidate *c, const struct targe
         c->waits_for = answer->kind;
         c->lease = answer->lease;
         c->ready_ms = now_ms + wait;
-        if (answer->kind == FAULT_COOLING)
-                c->ready_ms += (int64_t)(chance() * COOLED_SPREAD_MS);
 }
 
 /* ---- one attempt ---- */
@@ -502,7 +500,8 @@ static bool step(struct walk *w)
                 booked = queue_left(w);
                 if (booked <= 0 || (c->lease && !wait_for(w, wait, true)))
                         return false;
-        } else if (!wait_for(w, wait, false)) {
+        } else if (!wait_for(w, c->again || wait <= 0 ? wait : wait + (int64_t)(chance() * COOLED_SPREAD_MS),
+                             false)) {
                 /* No time for a second try there: on to those that can be asked at once. */
                 if (!c->again || w->run->stop)
                         return false;

@@ -66,7 +66,7 @@ export const rows = [
                 name: 'we are forbidden', tries: 1, alone: ['credentials'], spared: true,
                 script: (d) => ({
                         openai: { status: 403, message: 'Country, region, or territory not supported', type: 'request_forbidden', code: 'unsupported_country_region_territory' },
-                        anthropic: { status: 403, message: 'Your API key does not have permission to use the specified resource.', type: 'permission_error' },
+                        anthropic: { status: 403, message: 'This organization has been disabled.', type: 'permission_error' },
                         gemini: { status: 403, message: 'Generative Language API has not been used in project 1 before or it is disabled.', type: 'PERMISSION_DENIED', details: info('SERVICE_DISABLED') },
                 })[d],
         },

@@ -187,8 +187,13 @@ export const startFake = async ({ lax = false, host = '127.0.0.1', port = 0 } = 
 
         // What went before is read on its own: an error in the same bytes may well be acted on first.
         const pause = 80;
+        // What still comes on a connection that is about to go was never served: the client will ask again elsewhere.
+        const doom = (res, ms) => {
+                res.socket.doomed = true;
+                return sleep(ms).then(() => res.destroy());
+        };
         const faults = {
-                cut: (record, res) => sleep(pause).then(() => res.destroy()),
+                cut: (record, res) => doom(res, pause),
                 stall: () => {},
                 errorEvent: (record, res, script) => sleep(pause).then(() => res.end(record.provider.errorFrame(script.message ?? 'Overloaded'))),
                 malformed: (record, res) => sleep(pause).then(() => res.end(record.provider.malformedFrame)),
@@ -209,13 +214,13 @@ export const startFake = async ({ lax = false, host = '127.0.0.1', port = 0 } = 
                 await mute(res, script);
                 if (script.cut !== undefined || script.length === 'long') {
                         res.write(script.cut !== undefined ? bytes.subarray(0, bytes.length >> 1) : bytes);
-                        return sleep(20).then(() => res.destroy());
+                        return doom(res, 20);
                 }
                 if (script.stall !== undefined)
                         return res.write(bytes.subarray(0, 1));
                 if (script.length === 'short') {
                         res.write(bytes.subarray(0, wrong));
-                        return sleep(20).then(() => res.destroy());
+                        return doom(res, 20);
                 }
                 record.sent.push({ at: Date.now(), content: true });
                 res.end(bytes);
@@ -306,6 +311,8 @@ export const startFake = async ({ lax = false, host = '127.0.0.1', port = 0 } = 
         };
 
         const server = createServer({ keepAliveTimeout: 60000, requestTimeout: 0 }, (req, res) => {
+                if (req.socket.doomed)
+                        return;
                 const url = new URL(req.url, 'http://fake');
                 const named = /^\/as\/([^/]+)(\/.*)$/.exec(url.pathname);
                 const path = named ? named[2] : url.pathname;
