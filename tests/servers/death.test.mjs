@@ -111,11 +111,13 @@ describe('death', { skip: skipReason('lighttpd-fastcgi') }, () => {
                 for (let i = 0; i < places; i++)
                         all.push(await stream(server, w.key.places, 'places'));
                 await waitFor(() => w.fake.requests.length === seen + places, { what: 'all at the provider', ms: 5000 });
-                const more = await Promise.race([question(server, w.key.places, 'places'), sleep(1500)]);
+                const last = question(server, w.key.places, 'places');
+                const more = await Promise.race([last, sleep(1500)]);
                 assert.equal(more, undefined, 'one more waits');
                 held.open();
                 for (const s of all)
                         assert.match(await s.rest(), /\[DONE\]/);
+                assert.equal((await last).status, 200);
         });
 
         test('the state is whole', () => {
