@@ -160,7 +160,7 @@ static void close_thought(struct rescue *r, struct told_choice *c, struct told_b
         rescue_stop_block(r, c, b, out);
 }
 
-/* What can't be gone on with is closed, all else stands to be said again. */
+/* All that is compared stands to be said again; nobody goes on with a thought that was cut. */
 static void rewind_choice(struct rescue *r, struct told_choice *c, struct buf *out)
 {
         c->source_count = c->cursor = 0;
@@ -171,12 +171,8 @@ static void rewind_choice(struct rescue *r, struct told_choice *c, struct buf *o
                 struct told_block *b = c->blocks[i];
                 b->matched = 0;
                 b->bound = b->live = false;
-                if (b->stopped)
-                        continue;
-                if (b->type == BLOCK_THINKING)
+                if (!b->stopped && b->type == BLOCK_THINKING)
                         close_thought(r, c, b, out);
-                else if (!has_content(b))
-                        rescue_stop_block(r, c, b, out);
         }
 }
 

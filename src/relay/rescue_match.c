@@ -288,16 +288,15 @@ static bool on_start(struct rescue *r, struct told_choice *c, const struct chat_
                 return !is_abreast(c) || can_go_on(c, s->type) || start_text(r, c, s, &e->block_start, out);
         default: break;
         }
-        if (is_abreast(c))
-                return (s->to = tell_start(r, c, e, out));
-        s->swallowed = true;
-        return !is_shown(r, &e->block_start);
+        if (!is_abreast(c))
+                return !is_shown(r, &e->block_start);
+        return (s->to = tell_start(r, c, e, out));
 }
 
 static bool on_delta(struct rescue *r, struct told_choice *c, const struct chat_event *e, struct buf *out)
 {
         struct source_block *s = source_at(c, e->block);
-        if (!s || s->swallowed)
+        if (!s)
                 return true;
         if (e->delta_kind == DELTA_TEXT && is_compared(s->type))
                 return take_text(r, c, s, e, out);

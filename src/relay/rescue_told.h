@@ -23,12 +23,11 @@ struct told_block {
 
 /* A block of the target that speaks now. */
 struct source_block {
-        struct told_block *to; /* where its pieces go; NULL: nowhere yet */
+        struct told_block *to; /* where its pieces go; NULL: nowhere (yet) */
         enum chat_block_type type;
         enum dialect_id signature_from;
         bool own;   /* `to` began with it */
         bool spoke; /* a call: arguments came */
-        bool swallowed;
 };
 
 struct told_choice {

@@ -285,6 +285,7 @@ static inline void assert_broken(const struct world *w, const struct ask *ask)
                 return;
         const struct heard *h = hear(w, ask);
         assert_int_equal(h->errors, 1);
+        assert_int_equal(h->stops, 0);
         assert_int_equal(h->ends, 0);
 }
 

@@ -7,7 +7,23 @@
                   "\"},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":5," \
                   "\"total_tokens\":12}}"
 
+#define BOTH(letter) O_ROLE O_WORD(letter letter) O_END
+
+/* Answers in the moment in which as many have asked as shall answer at once. */
+static atomic_int together;
+
+static char *with_the_other(const char *request)
+{
+        bool first = strstr(request, "both-1") != NULL;
+        together++;
+        for (int i = 0; together % 2 && i < 3000; i++)
+                usleep(1000);
+        return strdup(first ? SSE_HEAD BOTH("a") : SSE_HEAD BOTH("b"));
+}
+
 static const struct script scripts[] = {
+        {.model = "both-1", .make = with_the_other},
+        {.model = "both-2", .make = with_the_other},
         {.model = "o-quick", .steps = {{0, SSE_HEAD O_ROLE O_WORD("one two") O_END}}},
         {.model = "o-slow", .steps = {{700, SSE_HEAD O_ROLE O_WORD("one two") O_END}}},
         {.model = "o-silent", .steps = {{5000, SSE_HEAD O_ROLE O_WORD("LATE") O_END}}},
@@ -98,6 +114,21 @@ static void the_first_is_heard_first(void **state)
                         assert_true(provider_saw_leave(left + 1));
                         world_end(&w);
                 }
+        }
+}
+
+/* Not a byte of the one that lost, however close it was. */
+static void both_speak_at_once(void **state)
+{
+        (void)state;
+        for (int i = 0; i < 60; i++) {
+                struct world w;
+                late_world(&w, 10, "both-1", "both-2");
+                ask_with(&w, &asks[ASK_OPENAI], ",\"stream_options\":{\"include_usage\":true}");
+                assert_true(w.record.whole && w.record.fast_path);
+                assert_string_equal(world_text(&w),
+                                    strcmp(w.record.upstream_model, "both-1") == 0 ? BOTH("a") : BOTH("b"));
+                world_end(&w);
         }
 }
 
@@ -349,6 +380,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(the_second_is_heard_first),
                 cmocka_unit_test(the_first_is_heard_first),
+                cmocka_unit_test(both_speak_at_once),
                 cmocka_unit_test(who_is_in_time_is_left_alone),
                 cmocka_unit_test(one_fails_and_the_other_goes_on),
                 cmocka_unit_test(the_client_is_kept_alive_meanwhile),

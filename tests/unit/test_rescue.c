@@ -187,6 +187,7 @@ static const struct script scripts[] = {
         {.model = "o-two-space", .steps = {{0, SSE_HEAD O_ROLE O_WORD("one two ")}}},
         {.model = "o-then-call",
          .steps = {{0, SSE_HEAD O_ROLE O_CALL("0", "call_9", "look", "{\\\"a\\\":1}") O_CALLED O_DONE}}},
+        {.model = "o-call-on", .steps = {{0, SSE_HEAD O_ROLE O_CALL("0", "call_9", "look", "{\\\"a")}}},
         {.model = "g-on", .steps = {{0, SSE_HEAD G_WORD("o three") G_STOP}}},
         {.model = "o-on-cut", .steps = {{0, SSE_HEAD O_ROLE O_WORD("o th")}}},
         {.model = "o-on-end", .steps = {{0, SSE_HEAD O_ROLE O_WORD("ree") O_END}}},
@@ -549,6 +550,22 @@ static void goes_on_from_the_text(void **state)
         }
 }
 
+/* The text ends where the call begins, not only with the answer. */
+static void what_follows_the_text_is_not_held_up(void **state)
+{
+        (void)state;
+        for (size_t i = 0; i <= ASK_ANTHROPIC; i++) {
+                struct world w;
+                continue_world(&w);
+                model(&w, "o-cut");
+                model(&w, "o-call-on");
+                ask_with(&w, &asks[i], "");
+                assert_broken(&w, &asks[i]);
+                assert_string_equal(heard_words(&w, hear(&w, &asks[i])), "t:one tw|c look:{\"a");
+                world_end(&w);
+        }
+}
+
 /* By its capability, by the target's own list, and never without. */
 static void only_who_goes_on_is_asked(void **state)
 {
@@ -683,10 +700,11 @@ static void held_bytes_are_counted(void **state)
                 broken_world(&w, RESCUE_HOLD);
                 w.config.max_memory = fits ? 13 << 20 : 5 << 20;
                 model(&w, "long");
+                model(&w, "long");
                 model(&w, "o-all");
                 ask_with(&w, &asks[ASK_OPENAI], "");
                 assert_int_equal(w.seen.head.status, fits ? 200 : 503);
-                assert_int_equal(w.record.attempts, fits ? 2 : 1);
+                assert_int_equal(w.record.attempts, fits ? 3 : 1);
                 if (fits)
                         assert_heard(&w, &asks[ASK_OPENAI], "t:one two three");
                 world_end(&w);
@@ -750,6 +768,7 @@ int main(void)
                 cmocka_unit_test(what_cannot_be_compared_is_an_error),
                 cmocka_unit_test(without_rescue_it_is_an_error),
                 cmocka_unit_test(goes_on_from_the_text),
+                cmocka_unit_test(what_follows_the_text_is_not_held_up),
                 cmocka_unit_test(only_who_goes_on_is_asked),
                 cmocka_unit_test(goes_on_behind_a_turn_of_the_callers),
                 cmocka_unit_test(held_streams_fail_over),
