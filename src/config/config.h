@@ -268,6 +268,8 @@ const char *config_default_path(void);
 const struct config *config_ref(const struct config *c);
 void config_unref(const struct config *c);
 
+bool config_any_limit(const struct config_limits *l);
+
 const struct config_model *config_find_model(const struct config *c, const char *name);
 const struct config_version *config_find_version(const struct config_model *m, const char *name);
 const struct config_provider *config_find_provider(const struct config *c, const char *name);

@@ -50,26 +50,21 @@ void state_holder_free(struct state_holder *h)
         free(h);
 }
 
-static bool any_limit(const struct config_limits *l)
-{
-        return l->rpm || l->tpm || l->rpd || l->tpd || l->concurrent;
-}
-
 static bool is_limited(const struct config *c)
 {
         for (size_t i = 0; i < c->account_count; i++) {
-                if (any_limit(&c->accounts[i].limits))
+                if (config_any_limit(&c->accounts[i].limits))
                         return true;
         }
         for (size_t i = 0; i < c->provider_count; i++) {
-                if (any_limit(&c->providers[i].limits))
+                if (config_any_limit(&c->providers[i].limits))
                         return true;
         }
         for (size_t m = 0; m < c->model_count; m++) {
                 for (size_t v = 0; v < c->models[m].version_count; v++) {
                         const struct config_version *version = &c->models[m].versions[v];
                         for (size_t t = 0; t < version->target_count; t++) {
-                                if (any_limit(&version->targets[t].limits))
+                                if (config_any_limit(&version->targets[t].limits))
                                         return true;
                         }
                 }

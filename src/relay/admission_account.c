@@ -185,7 +185,8 @@ bool admission_enter(struct relay_run *run, const struct estimate *estimate, str
 {
         const struct relay_call *call = run->call;
         struct state *state = call->env->state;
-        if (!call->account || !state)
+        /* Where nothing is limited there is nothing to keep: its calls under way are seen at the targets. */
+        if (!call->account || !state || !config_any_limit(&call->account->limits))
                 return true;
         const struct config_limits *l = &call->account->limits;
         struct permit *permit = &run->account;

@@ -121,11 +121,6 @@ uint64_t admission_credentials(const struct config_provider *p)
         return hash ? hash : 1;
 }
 
-static bool has_limits(const struct config_limits *l)
-{
-        return l->rpm || l->tpm || l->rpd || l->tpd || l->concurrent;
-}
-
 static bool give_back(struct slot *slot, int64_t now_ms, void *context)
 {
         struct visit *v = context;
@@ -169,7 +164,7 @@ void admission_target(const struct relay_env *env, struct arena *a, const struct
         permit->provider.subject = (struct subject){SLOT_PROVIDER, p->name};
         permit->target.subject = admission_subject(a, ask->target, ask->direct);
         enum state_result result = STATE_DONE;
-        if (has_limits(&p->limits))
+        if (config_any_limit(&p->limits))
                 result = state_update(env->state, permit->provider.subject, visit_provider, &v);
         if (result == STATE_DONE && out->go) {
                 v.permit = &permit->target;

@@ -99,7 +99,7 @@ static void run_through(struct relay_run *run, const struct errand *errand)
         const struct config_version *v = run->call->route->version;
         struct estimate e = {0};
         struct err problem = {0};
-        if (v->target_count)
+        if (v->target_count && run->call->account && config_any_limit(&run->call->account->limits))
                 errand->estimate(&v->targets[0], run, errand->request, &e);
         if (admission_enter(run, &e, &problem))
                 walk_targets(run, errand);
