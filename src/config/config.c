@@ -188,3 +188,8 @@ DEFINE_FIND(model, config, models, model_count)
 DEFINE_FIND(version, config_model, versions, version_count)
 DEFINE_FIND(provider, config, providers, provider_count)
 DEFINE_FIND(account, config, accounts, account_count)
+
+bool config_any_limit(const struct config_limits *l)
+{
+        return l->rpm || l->tpm || l->rpd || l->tpd || l->concurrent;
+}
