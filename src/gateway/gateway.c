@@ -272,7 +272,8 @@ static void log_request(struct exchange *x, const struct err *e)
                 return;
         }
         log_info("%.20s %s %d account=%s %s:%s model=%s version=%s%s%s provider=%s upstream=%s served=%s "
-                 "attempts=%lld retries=%lld queue_ms=%lld input=%lld cached=%lld output=%lld reasoning=%lld "
+                 "attempts=%lld retries=%lld rescues=%lld hedges=%lld queue_ms=%lld input=%lld cached=%lld "
+                 "output=%lld reasoning=%lld "
                  "first_ms=%lld "
                  "ms=%lld%s%s%s%s%s%s",
                  x->request.method, path, status, x->identity.account ? x->identity.account->name : "-",
@@ -280,10 +281,10 @@ static void log_request(struct exchange *x, const struct err *e)
                  chosen ? " by=" : "", chosen ? route_why_name(x->route->why) : "",
                  r->provider ? r->provider : "-", text_word(upstream, sizeof upstream, r->upstream_model),
                  text_word(served, sizeof served, r->served_model), (long long)r->attempts,
-                 (long long)r->retries, (long long)r->queue_ms, (long long)r->usage.input,
-                 (long long)r->usage.cached, (long long)r->usage.output, (long long)r->usage.reasoning,
-                 (long long)r->first_token_ms, took, r->streamed ? " stream" : "",
-                 r->fast_path ? " fast" : "", r->whole ? "" : " incomplete",
+                 (long long)r->retries, (long long)r->rescues, (long long)r->hedges, (long long)r->queue_ms,
+                 (long long)r->usage.input, (long long)r->usage.cached, (long long)r->usage.output,
+                 (long long)r->usage.reasoning, (long long)r->first_token_ms, took,
+                 r->streamed ? " stream" : "", r->fast_path ? " fast" : "", r->whole ? "" : " incomplete",
                  r->client_left ? " client-left" : "", r->upstream_request_id ? " upstream_id=" : "",
                  r->upstream_request_id ? text_word(upstream_id, sizeof upstream_id, r->upstream_request_id)
                                         : "");
