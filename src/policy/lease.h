@@ -44,6 +44,9 @@ struct lease_context {
         process_alive_fn *alive;
         void *context;
 };
+/* Who asks does, and is not asked for; another of its number came before it: numbers are given out again only
+ * after a death. */
+bool process_lives(const struct lease_context *c, struct process_id p);
 
 /* max 0: no limit. False: all are taken (the dead were taken back first), or others wait in line before this
  * one. */

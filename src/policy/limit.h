@@ -30,7 +30,9 @@ struct limit_told {
 struct limit_state {
         int64_t newest_s;                                  /* the latest second that the ring speaks of */
         uint32_t requests[LIMIT_RING], tokens[LIMIT_RING]; /* by second % LIMIT_RING */
-        int64_t booked_ms;                                 /* the last turn given out */
+        int64_t booked_ms;                                 /* no turn that stands is later */
+        int64_t passed_s;                                  /* the second in which one last went at once … */
+        uint32_t passed, unused;                           /* … and how many did: they never waited */
         int64_t day, day_requests, day_tokens;             /* zone_day.number */
         struct limit_told told_requests, told_tokens;
 };
@@ -75,7 +77,8 @@ void limit_settle(struct limit_state *s, const struct limit_turn *turn, int64_t 
 void limit_give_back(struct limit_state *s, const struct limit_turn *turn, int64_t now_ms);
 /* The provider said so in an answer; nothing it says loosens a limit of ours. */
 void limit_tell(struct limit_state *s, const struct limit_told *requests, const struct limit_told *tokens);
-/* Turns that lie ahead. */
+/* Turns that lie ahead. Exact in whole seconds; what is left of the one under way is reckoned by its share.
+ */
 int64_t limit_waiting(const struct limit_state *s, int64_t now_ms);
 
 /* For headers and status. */
