@@ -48,7 +48,11 @@ struct subject {
         const char *name; /* cut at SLOT_NAME - 1 */
 };
 
-/* Changes the slot under its lock; true: write it back. It must not call state_* of the same slot. */
+/*
+ * Changes the slot under its lock; true: write it back (what was changed with false may be written with
+ * another caller's turn, or not at all). It must not call state_*, and may run on the thread of another
+ * caller who asks for the same slot.
+ */
 typedef bool slot_fn(struct slot *slot, int64_t now_ms, void *context);
 
 enum state_result {

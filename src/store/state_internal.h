@@ -96,9 +96,14 @@ void page_seal(union page *p);
 enum page_word page_check(const union page *p);
 bool slot_is(const struct slot *slot, struct subject subject, size_t name_len);
 uint64_t slot_hash(uint64_t seed, enum slot_kind kind, const char *name, size_t len);
-/* Nobody would miss it: nothing under way, nothing in a window, no cool-down; after keep_ms whatever it
- * holds of days. */
-bool slot_idle(const struct slot *slot, const struct lease_context *c, int64_t keep_ms, int64_t now_ms);
+/* Who would miss it: after keep_ms, only those who hold something of it. */
+enum slot_rest {
+        SLOT_IDLE,
+        SLOT_DAYS, /* it counts a day, nothing else */
+        SLOT_BUSY  /* it is held, counts in a window, cools down or is broken */
+};
+enum slot_rest slot_rest(const struct slot *slot, const struct lease_context *c, int64_t keep_ms,
+                         int64_t now_ms);
 
 /* ---- state_file.c: opening, locks, reading and writing */
 bool state_file_open(struct state *s, bool create, enum state_problem *problem, char why[STATE_WORDS]);

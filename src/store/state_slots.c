@@ -6,13 +6,17 @@
 
 enum { TRIES = 4, DAY_MS = 24 * 3600 * 1000 };
 
-/* Strangers fill theirs as they like, so theirs gives way sooner. */
+/*
+ * Strangers fill theirs as they like: there what only counts a day gives way before a newcomer is refused.
+ * Who has thousands of addresses has as many day limits anyway, and must not shut out all others for a day.
+ */
 static const struct region {
         size_t first, count, window;
         int64_t keep_ms;
+        enum slot_rest gives_way; /* up to which */
 } regions[STATE_REGIONS] = {
-        {0, STATE_SLOTS_FIRST, 64, 2 * (int64_t)DAY_MS},
-        {STATE_SLOTS_FIRST, STATE_SLOTS_CALLERS, 16, DAY_MS},
+        {0, STATE_SLOTS_FIRST, 64, 2 * (int64_t)DAY_MS, SLOT_IDLE},
+        {STATE_SLOTS_FIRST, STATE_SLOTS_CALLERS, 16, DAY_MS, SLOT_DAYS},
 };
 
 struct place {
@@ -55,34 +59,41 @@ struct survey {
         slot_fn *fn;
         void *context;
         struct lease_context leases;
-        int64_t keep_ms;
-        bool found;   /* another was faster: fn has been called */
-        bool may;     /* the slot looked at can be taken */
-        int64_t used; /* when that one was used last; free: INT64_MIN */
+        const struct region *region;
+        bool found; /* another was faster: fn has been called */
+        /* of the slot looked at */
+        enum slot_rest rest;
+        int64_t used; /* last; free: INT64_MIN */
 };
+
+static bool survey_may(struct survey *v, const struct slot *slot, int64_t now_ms)
+{
+        bool free = slot->kind == SLOT_FREE;
+        v->used = free ? INT64_MIN : slot->used_ms;
+        v->rest = free ? SLOT_IDLE : slot_rest(slot, &v->leases, v->region->keep_ms, now_ms);
+        return v->rest <= v->region->gives_way;
+}
 
 static bool survey_look(struct slot *slot, int64_t now_ms, void *context)
 {
         struct survey *v = context;
-        v->may = false;
         if (slot_is(slot, v->subject, v->name_len)) {
                 v->found = true;
                 return v->fn(slot, now_ms, v->context);
         }
-        v->used = slot->kind == SLOT_FREE ? INT64_MIN : slot->used_ms;
-        v->may = slot->kind == SLOT_FREE || slot_idle(slot, &v->leases, v->keep_ms, now_ms);
+        survey_may(v, slot, now_ms);
         return false;
 }
 
 static bool survey_take(struct slot *slot, int64_t now_ms, void *context)
 {
         struct survey *v = context;
-        /* Idle a moment ago; its subject may have come back since. */
-        v->may = slot->kind == SLOT_FREE || slot_idle(slot, &v->leases, v->keep_ms, now_ms);
-        if (!v->may)
+        /* A moment ago it could be had; its subject may have come back since. */
+        if (!survey_may(v, slot, now_ms))
                 return false;
         struct slot fresh = {.kind = (uint32_t)v->subject.kind, .used_ms = now_ms};
         memcpy(fresh.name, v->subject.name, v->name_len);
+        v->found = true;
         if (!v->fn(&fresh, now_ms, v->context))
                 return false;
         *slot = fresh;
@@ -130,32 +141,43 @@ static bool directory_note(struct state *s, size_t region, size_t i)
         return directory_write(s, region, &d);
 }
 
-/* The free slot nearest to home, else the idle one that was used longest ago. */
-static enum state_result survey(struct state *s, const struct place *p, struct survey *v)
+/* The free slot nearest to home, else the one that is missed least. False: failed. */
+static bool survey(struct state *s, const struct place *p, struct survey *v, size_t *best)
 {
-        struct ask a = {.any = true, .context = v};
+        struct ask a = {.any = true, .fn = survey_look, .context = v};
+        enum slot_rest rest = SLOT_BUSY;
+        int64_t used = INT64_MAX;
+        *best = SIZE_MAX;
+        for (size_t i = 0; i < v->region->window; i++) {
+                if (state_turn(s, index_at(p, i), &a) == ASK_FAILED)
+                        return false;
+                if (v->found)
+                        return true;
+                if (v->rest > v->region->gives_way || v->rest > rest || (v->rest == rest && v->used >= used))
+                        continue;
+                rest = v->rest;
+                used = v->used;
+                *best = i;
+        }
+        return true;
+}
+
+static enum state_result survey_and_take(struct state *s, const struct place *p, struct survey *v)
+{
+        struct ask take = {.any = true, .fn = survey_take, .context = v};
+        size_t best;
         for (int n = 0; n < TRIES; n++) {
-                size_t best = SIZE_MAX;
-                int64_t used = INT64_MAX;
-                a.fn = survey_look;
-                for (size_t i = 0; i < regions[p->region].window; i++) {
-                        if (state_turn(s, index_at(p, i), &a) == ASK_FAILED)
-                                return STATE_FAILED;
-                        if (v->found)
-                                return STATE_DONE;
-                        if (v->may && v->used < used) {
-                                used = v->used;
-                                best = index_at(p, i);
-                        }
-                }
+                if (!survey(s, p, v, &best))
+                        return STATE_FAILED;
+                if (v->found)
+                        return STATE_DONE;
                 if (best == SIZE_MAX)
                         return STATE_FULL;
-                if (!directory_note(s, p->region, best - regions[p->region].first))
+                size_t index = index_at(p, best);
+                if (!directory_note(s, p->region, index - v->region->first) ||
+                    state_turn(s, index, &take) == ASK_FAILED)
                         return STATE_FAILED;
-                a.fn = survey_take;
-                if (state_turn(s, best, &a) == ASK_FAILED)
-                        return STATE_FAILED;
-                if (v->may)
+                if (v->found)
                         return STATE_DONE;
         }
         return STATE_FULL;
@@ -169,11 +191,11 @@ static enum state_result claim(struct state *s, const struct place *p, struct su
                            .fn = fn,
                            .context = context,
                            .leases = state_leases(s),
-                           .keep_ms = regions[p->region].keep_ms};
+                           .region = &regions[p->region]};
         enum state_result result = STATE_FAILED;
         pthread_mutex_lock(&s->directory_locks[p->region]);
         if (state_lock(s->fd, directory_at(p->region), SLOT_BYTES)) {
-                result = survey(s, p, &v);
+                result = survey_and_take(s, p, &v);
                 state_unlock(s->fd, directory_at(p->region), SLOT_BYTES);
         } else {
                 state_complain(s, "locked");
