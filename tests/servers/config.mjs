@@ -29,7 +29,8 @@ const embedders = {
         'embed-gemini-1': ['gemini', 'gemini-embedding-001'], 'embed-echo': ['echo', 'echo'],
 };
 
-const model = ([provider, name], tasks) => ({ tasks, versions: [{ name: '1', targets: [{ provider, model: name }] }] });
+// Second tries come sooner than a keep-alive, which would make an error a part of the stream.
+const model = ([provider, name], tasks) => ({ tasks, versions: [{ name: '1', retry: { backoff: 0.05, max_backoff: 0.1 }, targets: [{ provider, model: name }] }] });
 
 export const callerKey = `tg-${randomBytes(24).toString('base64url')}`;
 export const otherKey = `tg-${randomBytes(24).toString('base64url')}`;
@@ -43,7 +44,7 @@ export const writeConfig = (fake, more = {}) => {
         const claudeKey = writeFile(join(folder, 'claude.key'), `${fake.keys.anthropic}\n`);
         const timeouts = { connect: 2.0, first_token: 20.0, idle: 20.0, attempt: 40.0, ...more.timeouts };
         const settings = {
-                version: 1, workers: 16, keepalive: 0.4, defaults: { chat: 'gpt', vision: 'gpt', embed: 'embed-gpt' }, log: { level: 'debug', file: '' }, ...more.settings,
+                version: 1, workers: 16, keepalive: 0.4, defaults: { chat: 'gpt', vision: 'gpt', embed: 'embed-gpt' }, log: { level: 'debug', file: '' }, state: stateFile(), ...more.settings,
         };
         const providers = [
                 { name: 'openai', dialect: 'openai', base: fake.base('openai'), key: 'env:FAKE_OPENAI_KEY', timeouts },

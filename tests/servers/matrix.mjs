@@ -174,13 +174,16 @@ export const forTarget = (s, sdk, dialect, model) => {
                 assert.equal(e.status, 502);
                 if (sdk.name === 'openai')
                         assert.equal(e.code, 'upstream_credentials');
+                await s.forget();
                 s.fake.script(name, { status: 500, message: 'boom' });
                 assert.equal((await failing(sdk, ask({ stream: true }))).status, 502);
-                s.fake.script(name, { status: 429, message: 'slow down', headers: { 'retry-after': '7' } });
+                s.fake.script(name, { status: 429, message: 'slow down', headers: { 'retry-after': '1' } });
+                await s.forget();
                 const limit = await failing(sdk, ask());
                 assert.equal(limit.status, 503);
                 if (limit.headers)
-                        assert.equal(limit.headers.get('retry-after'), '7');
+                        assert.equal(limit.headers.get('retry-after'), '1');
+                await s.forget();
         });
 
         test('an error in mid-stream is an error to the SDK', async () => {
@@ -189,6 +192,7 @@ export const forTarget = (s, sdk, dialect, model) => {
                         const heard = [];
                         await assert.rejects(ask({ stream: true, onText: (t) => heard.push(t) }), undefined, JSON.stringify(script));
                         assert.equal(heard.join(''), 'one two', JSON.stringify(script));
+                        await s.forget();
                 }
         });
 

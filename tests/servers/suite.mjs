@@ -1,9 +1,12 @@
 // What the suites share: a server of each kind with a fake behind it, and the rule that no violation goes by.
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import path from 'node:path';
 import { after, afterEach, before, beforeEach, describe } from 'node:test';
+import { promisify } from 'node:util';
 import { callerKey, writeConfig } from './config.mjs';
 import { startFake } from './fake/provider.mjs';
-import { kinds, removeFolder, skipReason, startServer } from './harness.mjs';
+import { buildDir, kinds, removeFolder, skipReason, startServer } from './harness.mjs';
 
 // Those of SERVER_KINDS, else all but the one that a shared host's .htaccess makes, which is the CGI kind once more.
 export const serverKinds = process.env.SERVER_KINDS?.split(/[\s,]+/).filter(Boolean) ?? kinds.filter((k) => k !== 'apache-htaccess');
@@ -19,6 +22,8 @@ export const eachServer = (title, options, body) => {
                                 s.server = await startServer(kind, { config: s.config.file, env: s.config.env });
                                 s.url = s.server.baseUrl;
                         });
+                        /* What was learnt of a target that failed is not the next test's. */
+                        s.forget = () => promisify(execFile)(path.join(buildDir, 'tollgate'), ['reset', '-c', s.config.file, '--all'], { env: { ...process.env, ...s.config.env } });
                         after(async () => {
                                 await s.server?.stop();
                                 await s.fake?.stop();
