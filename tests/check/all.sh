@@ -23,7 +23,7 @@ tap_count() {
                 END { print p + 0, f + 0, s + 0 }' "$1"
 }
 
-for suite in ${SUITES:-gcc clang unit install servers valgrind tsan cases fuzz distcheck}; do
+for suite in ${SUITES:-gcc clang unit install servers valgrind tsan race cases fuzz distcheck}; do
         script=$here/tests/check/suite-$suite
         output=$TOLLGATE_CHECKDIR/$suite.tap
         [ -x "$script" ] || die "there is no suite $suite"

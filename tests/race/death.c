@@ -1,0 +1,244 @@
+/*
+ * Death: processes under load are killed at random moments, 50 times. No limit is passed, no lease is left,
+ * no slot is torn, and nobody waits for the dead.
+ */
+#include "race.h"
+
+#include <sched.h>
+#include <signal.h>
+#include <time.h>
+
+enum { PROCESSES = 4, THREADS = 8, KILLS = 50, GRANTS = 200000, CONCURRENT = 6, TARGETS = 3 };
+
+struct field {
+        _Atomic int64_t now_ms;
+        atomic_size_t grant_count;
+        _Atomic uint64_t flying; /* calls that hold a lease, 16 bits for each process */
+        atomic_uint epoch;       /* odd: one is being killed, and its part of `flying` says nothing */
+        atomic_int passed, complaints;
+        _Atomic int64_t done[PROCESSES], held[PROCESSES];
+        struct grant grants[GRANTS];
+};
+static struct field *field;
+static const struct config_limits limits = {.rpm = 300};
+static const struct subject provider = {SLOT_PROVIDER, "openai"};
+
+static int64_t now(void *context)
+{
+        (void)context;
+        return atomic_load(&field->now_ms);
+}
+
+struct call {
+        struct state *state;
+        struct limit_turn turn;
+        struct lease lease;
+};
+
+static bool reserve(struct slot *slot, int64_t now_ms, void *context)
+{
+        struct call *c = context;
+        static const struct limit_ask ask = {.day = 1, .tokens = 10};
+        c->turn = limit_reserve(&slot->limit, &limits, &ask, now_ms);
+        return c->turn.granted;
+}
+
+static bool take(struct slot *slot, int64_t now_ms, void *context)
+{
+        struct call *c = context;
+        struct lease_context leases = state_leases(c->state);
+        (void)now_ms;
+        slot->turn++;
+        lease_take(&slot->leases, CONCURRENT, &leases, &c->lease);
+        return true;
+}
+
+static bool give(struct slot *slot, int64_t now_ms, void *context)
+{
+        struct call *c = context;
+        struct lease_context leases = state_leases(c->state);
+        (void)now_ms;
+        lease_give(&slot->leases, &leases, &c->lease);
+        return true;
+}
+
+static int64_t sum_of(uint64_t flying)
+{
+        int64_t sum = 0;
+        for (int i = 0; i < PROCESSES; i++)
+                sum += flying >> 16 * i & 0xffff;
+        return sum;
+}
+
+static void pause_us(unsigned most, unsigned *seed)
+{
+        struct timespec t = {.tv_nsec = (long)(rand_r(seed) % (most + 1)) * 1000};
+        nanosleep(&t, NULL);
+}
+
+static struct subject target(unsigned *seed)
+{
+        static const char *const names[TARGETS] = {"openai/a", "openai/b", "openai/c"};
+        return (struct subject){SLOT_TARGET, names[(unsigned)rand_r(seed) % TARGETS]};
+}
+
+/* Only the first target is counted: one snapshot holds one number. */
+static void hold(struct call *c, int process, bool counted, unsigned *seed)
+{
+        uint64_t one = (uint64_t)1 << 16 * process;
+        unsigned before = atomic_load(&field->epoch);
+        if (counted) {
+                uint64_t flying = atomic_fetch_add(&field->flying, one) + one;
+                if (sum_of(flying) > CONCURRENT && before % 2 == 0 && atomic_load(&field->epoch) == before)
+                        atomic_fetch_add(&field->passed, 1);
+        }
+        pause_us(200, seed);
+        if (counted)
+                atomic_fetch_sub(&field->flying, one);
+        (void)c;
+}
+
+static void work(struct state *s, int process, unsigned *seed)
+{
+        struct call c = {.state = s};
+        struct subject at = target(seed);
+        if (state_update(s, provider, reserve, &c) != STATE_DONE ||
+            state_update(s, at, take, &c) != STATE_DONE)
+                race_die("an update failed");
+        if (c.turn.granted) {
+                size_t i = atomic_fetch_add(&field->grant_count, 1);
+                if (i < GRANTS)
+                        field->grants[i] = (struct grant){c.turn.at_ms, c.turn.tokens};
+        }
+        if (c.lease.held) {
+                hold(&c, process, strcmp(at.name, "openai/a") == 0, seed);
+                atomic_fetch_add(&field->held[process], 1);
+                if (state_update(s, at, give, &c) != STATE_DONE)
+                        race_die("a lease cannot be given back");
+        }
+        atomic_fetch_add(&field->done[process], 1);
+}
+
+struct thread {
+        struct state *state;
+        int process;
+        unsigned seed;
+};
+
+static void *thread(void *context)
+{
+        struct thread *t = context;
+        log_bind(race_sink, &field->complaints, NULL);
+        for (;;)
+                work(t->state, t->process, &t->seed);
+        return NULL;
+}
+
+static pid_t spawn(int number, unsigned seed)
+{
+        pid_t child = fork();
+        if (child != 0)
+                return child;
+        pthread_t id;
+        struct thread threads[THREADS];
+        log_bind(race_sink, &field->complaints, NULL);
+        struct state *s = race_open(now, NULL, true);
+        for (int i = 0; i < THREADS; i++) {
+                threads[i] = (struct thread){s, number, seed * 100 + (unsigned)i};
+                if (pthread_create(&id, NULL, thread, &threads[i]) != 0)
+                        race_die("no thread");
+        }
+        for (;;)
+                pause();
+}
+
+/* Every process works on, however long the machine takes; the watchdog ends what hangs. */
+static void all_work_on(void)
+{
+        int64_t before[PROCESSES];
+        for (int i = 0; i < PROCESSES; i++)
+                before[i] = atomic_load(&field->done[i]);
+        for (int i = 0; i < PROCESSES; i++) {
+                while (atomic_load(&field->done[i]) < before[i] + 20)
+                        usleep(500);
+        }
+}
+
+static void kill_one(pid_t *child, int number)
+{
+        int status;
+        atomic_fetch_add(&field->epoch, 1);
+        kill(*child, SIGKILL);
+        if (waitpid(*child, &status, 0) != *child || !WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
+                race_die("a process ended by itself");
+        *child = -1;
+        atomic_fetch_and(&field->flying, ~((uint64_t)0xffff << 16 * number));
+        atomic_fetch_add(&field->epoch, 1);
+}
+
+static int64_t leases_left(struct state *s)
+{
+        int64_t left = 0;
+        for (int i = 0; i < TARGETS; i++) {
+                struct slot slot;
+                char name[] = "openai/a";
+                name[7] = (char)('a' + i);
+                struct lease_context c = state_leases(s);
+                if (state_read(s, (struct subject){SLOT_TARGET, name}, &slot))
+                        left += lease_count(&slot.leases, &c);
+        }
+        return left;
+}
+
+static void judge(void)
+{
+        int64_t requests, tokens, held = 0;
+        struct state_found found;
+        struct slot slot;
+        size_t count = atomic_load(&field->grant_count);
+        struct state *s = race_open(now, NULL, false);
+        race_ok(leases_left(s) == 0, "no lease is left");
+        race_ok(atomic_load(&field->passed) == 0, "never more than %d at once", CONCURRENT);
+        state_slots_verify(s, &found);
+        race_ok(atomic_load(&s->mended) == 0 && found.used == TARGETS + 1 && found.lost == 0,
+                "no slot is torn");
+        race_ok(state_read(s, provider, &slot) && slot.limit.day_requests >= (int64_t)count &&
+                        slot.limit.day_requests <= (int64_t)count + (soak() ? 10 : 1) * KILLS * THREADS,
+                "every turn that was used is counted");
+        fullest(field->grants, count, &requests, &tokens);
+        race_ok(requests <= limits.rpm, "never more than %lld in any 60 s", (long long)limits.rpm);
+        race_ok(atomic_load(&field->complaints) == 0, "the log is silent");
+        for (int i = 0; i < PROCESSES; i++)
+                held += atomic_load(&field->held[i]);
+        race_ok(held > 0 && count > 0, "there was something to lose");
+        printf("# %zu turns, %lld in the fullest minute; %lld leases\n", count, (long long)requests,
+               (long long)held);
+        state_close(s);
+}
+
+int main(void)
+{
+        pid_t children[PROCESSES];
+        unsigned seed = (unsigned)time(NULL);
+        int kills = soak() ? 10 * KILLS : KILLS;
+        race_begin(soak() ? 3600 : 600);
+        printf("# seed %u\n", seed);
+        field = shared(sizeof *field);
+        atomic_store(&field->now_ms, 1000000345);
+        for (int i = 0; i < PROCESSES; i++)
+                children[i] = spawn(i, seed + (unsigned)i);
+        all_work_on();
+        for (int n = 0; n < kills; n++) {
+                int victim = rand_r(&seed) % PROCESSES;
+                pause_us(3000, &seed);
+                kill_one(&children[victim], victim);
+                children[victim] = spawn(victim, seed);
+                all_work_on();
+                atomic_fetch_add(&field->now_ms, 1700);
+        }
+        race_ok(true, "nobody waits for the dead, %d times", kills);
+        for (int i = 0; i < PROCESSES; i++)
+                kill_one(&children[i], i);
+        judge();
+        return race_end();
+}
