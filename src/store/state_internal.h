@@ -145,7 +145,7 @@ struct ask {
         /* from here on state_turn()'s own */
         struct ask *next;
         sem_t wake;
-        bool lead;
+        _Atomic int now;
         enum ask_end end;
 };
 enum ask_end state_turn(struct state *s, size_t index, struct ask *a);
