@@ -41,6 +41,7 @@ for suite in ${SUITES:-gcc clang unit install servers valgrind tsan race cases f
         fi
         passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + $3))
         say "$suite: $1 ok, $2 not ok, $3 left out ($(($(date +%s) - began)) s)"
+        sed -n 's/^# figure: /    /p' "$output"
         grep -iE '^ok.* # SKIP' "$output" | sed 's/^ok[ 0-9-]*/    left out: /' | sort | uniq -c | sort -rn | head -n 20
         if [ "$2" -gt 0 ]; then
                 awk '/^(not )?ok/ { show = /^not ok/ } show' "$output" | head -n 400
