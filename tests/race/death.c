@@ -5,7 +5,6 @@
 #include "race.h"
 
 #include <sched.h>
-#include <signal.h>
 #include <time.h>
 
 enum { PROCESSES = 4, THREADS = 8, KILLS = 50, GRANTS = 200000, CONCURRENT = 6, TARGETS = 3 };
@@ -136,7 +135,7 @@ static void *thread(void *context)
 
 static pid_t spawn(int number, unsigned seed)
 {
-        pid_t child = fork();
+        pid_t child = race_fork();
         if (child != 0)
                 return child;
         pthread_t id;

@@ -290,7 +290,7 @@ static void run(const struct variant *v)
         bool fine = true;
         field_begin();
         for (int i = 0; i < PROCESSES; i++) {
-                children[i] = fork();
+                children[i] = race_fork();
                 if (children[i] == 0) {
                         process(v, i);
                         _exit(0);
