@@ -350,6 +350,9 @@ function pidsOf(...programs) {
         }).map(Number).filter((pid) => !/^State:\s+Z/m.test(readIfThere(`/proc/${pid}/status`)));
 }
 
+/* Its command line goes first when a process dies, and its files, with their locks, a little later. */
+export const lives = (pid) => /^State:\s+[^ZX]/m.test(readIfThere(`/proc/${pid}/status`));
+
 function readIfThere(file) {
         try {
                 return fs.readFileSync(file, 'utf8');

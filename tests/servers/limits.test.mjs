@@ -4,7 +4,7 @@ import { after, before, describe, test } from 'node:test';
 import { named } from './config.mjs';
 import { gate } from './fake/provider.mjs';
 import { request } from './gate.mjs';
-import { signal, skipReason, sleep, waitFor } from './harness.mjs';
+import { lives, signal, skipReason, sleep, waitFor } from './harness.mjs';
 import { account, arrivals, fullest, hammer, model, overlap, question, startWorld, stream, waitOf } from './storm.mjs';
 
 const procs = 4, minute = 60000, slack = 5000;
@@ -339,7 +339,7 @@ describe('one process', { skip }, () => {
                 echoes('up-two', w.fake);
                 const killed = server.responderPids();
                 killed.forEach((pid) => signal(pid, 'SIGKILL'));
-                await waitFor(() => !server.responderPids().some((pid) => killed.includes(pid)), { what: 'their end', every: 5 });
+                await waitFor(() => !killed.some(lives), { what: 'their end', every: 5 });
                 const after = await Promise.all([question(guarded, w.key.two, 'two'), question(guarded, w.key.two, 'two')]);
                 assert.deepEqual(after.map((r) => r.status), [200, 200], after.map((r) => r.text).join());
                 held.open();
