@@ -238,12 +238,12 @@ bool admission_peek(const struct relay_env *env, const struct config_account *ac
         const struct config_limits *l = &account->limits;
         if (!env->state || l->queue_ms > 0 || !(l->rpm || l->rpd))
                 return true;
-        struct slot *slot = arena_alloc(a, sizeof *slot);
-        if (!state_read(env->state, caller, slot))
+        struct slot slot;
+        if (!state_read(env->state, caller, &slot))
                 return true;
         int64_t now_ms = state_now_ms(env->state);
         const struct limit_ask ask = admission_ask(l, 0, 0);
-        limit_look(&slot->limit, l, ask.day, ask.day_left_ms, now_ms, views);
-        const struct limit_turn turn = limit_reserve(&slot->limit, l, &ask, now_ms);
+        limit_look(&slot.limit, l, ask.day, ask.day_left_ms, now_ms, views);
+        const struct limit_turn turn = limit_reserve(&slot.limit, l, &ask, now_ms);
         return turn.granted || refuse(a, l, &turn, now_ms, err);
 }

@@ -166,9 +166,9 @@ static void estimate_chat_target(const struct config_target *target, const struc
 {
         const struct chat_errand *e = request;
         const struct dialect *d = dialect_by_name(target->provider->dialect);
-        struct model_caps *caps = arena_alloc(run->call->arena, sizeof *caps);
-        catalogue_target_caps(run->call->env->config, target, caps);
-        estimate_chat(rescue_request(run, e->request), d ? d->id : DIALECT_NONE, caps, out);
+        struct model_caps caps;
+        catalogue_target_caps(run->call->env->config, target, &caps);
+        estimate_chat(rescue_request(run, e->request), d ? d->id : DIALECT_NONE, &caps, out);
 }
 
 static const struct fit *fit_chat_besides(struct relay_run *run, const struct config_target *target,

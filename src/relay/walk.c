@@ -62,19 +62,20 @@ static bool next_turn(struct slot *slot, int64_t now_ms, void *context)
         return true;
 }
 
+/* A slot is a page: on the stack, whose depth is given back, not in the arena of a stream that waits. */
 static void read_fact(struct walk *w, const struct config_target *t, struct order_fact *fact)
 {
         const struct relay_call *call = w->run->call;
         struct state *state = call->env->state;
-        struct slot *slot = arena_alloc(call->arena, sizeof *slot);
-        if (!state || !state_read(state, admission_subject(call->arena, t, is_direct(w)), slot))
+        struct slot slot;
+        if (!state || !state_read(state, admission_subject(call->arena, t, is_direct(w)), &slot))
                 return;
         const struct lease_context leases = state_leases(state);
         int64_t now_ms = state_now_ms(state);
-        fact->latency_ms = latency_now(&slot->latency, now_ms);
-        fact->in_flight = lease_count(&slot->leases, &leases);
-        fact->open = slot->cool.until_ms > now_ms ||
-                     (slot->breaker.mode != BREAKER_CLOSED && slot->breaker.until_ms > now_ms);
+        fact->latency_ms = latency_now(&slot.latency, now_ms);
+        fact->in_flight = lease_count(&slot.leases, &leases);
+        fact->open = slot.cool.until_ms > now_ms ||
+                     (slot.breaker.mode != BREAKER_CLOSED && slot.breaker.until_ms > now_ms);
 }
 
 static void read_cost(struct walk *w, const struct config_target *t, struct order_fact *fact)
@@ -284,9 +285,9 @@ static void settle(struct walk *w, struct attempt *at, bool answered, const stru
 
 static int64_t window_of(const struct walk *w, const struct config_target *t)
 {
-        struct model_caps *caps = arena_alloc(w->run->call->arena, sizeof *caps);
-        catalogue_target_caps(w->run->call->env->config, t, caps);
-        return caps->window;
+        struct model_caps caps;
+        catalogue_target_caps(w->run->call->env->config, t, &caps);
+        return caps.window;
 }
 
 static int64_t day_left_ms(const struct config_provider *p)
@@ -300,9 +301,9 @@ static bool can_go_on(const struct walk *w, const struct config_target *t)
 {
         if (!w->run->content_sent)
                 return true;
-        struct model_caps *caps = arena_alloc(w->run->call->arena, sizeof *caps);
-        catalogue_target_caps(w->run->call->env->config, t, caps);
-        return rescue_possible(w->run, t, caps);
+        struct model_caps caps;
+        catalogue_target_caps(w->run->call->env->config, t, &caps);
+        return rescue_possible(w->run, t, &caps);
 }
 
 static bool any_can_go_on(const struct walk *w)
@@ -422,10 +423,10 @@ static int64_t hedge_after_ms(const struct walk *w, const struct config_target *
         const struct relay_call *call = w->run->call;
         if (hedge->after_ms > 0 || hedge->percentile <= 0 || !call->env->state)
                 return hedge->after_ms;
-        struct slot *slot = arena_alloc(call->arena, sizeof *slot);
-        if (!state_read(call->env->state, admission_subject(call->arena, t, is_direct(w)), slot))
+        struct slot slot;
+        if (!state_read(call->env->state, admission_subject(call->arena, t, is_direct(w)), &slot))
                 return 0;
-        return latency_percentile(&slot->latency, hedge->percentile);
+        return latency_percentile(&slot.latency, hedge->percentile);
 }
 
 static void set_hedge(struct walk *w, const struct candidate *c)
