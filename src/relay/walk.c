@@ -63,7 +63,8 @@ static bool next_turn(struct slot *slot, int64_t now_ms, void *context)
 }
 
 /* A slot is a page: on the stack, whose depth is given back, not in the arena of a stream that waits. */
-static void read_fact(struct walk *w, const struct config_target *t, struct order_fact *fact)
+static __attribute__((noinline)) void read_fact(struct walk *w, const struct config_target *t,
+                                                struct order_fact *fact)
 {
         const struct relay_call *call = w->run->call;
         struct state *state = call->env->state;
@@ -417,7 +418,7 @@ static void ended_besides(struct hedge *h, struct attempt *other, enum attempt_r
 }
 
 /* When the first one counts as late: by the version's time, or by what the target itself lately took. */
-static int64_t hedge_after_ms(const struct walk *w, const struct config_target *t)
+static __attribute__((noinline)) int64_t hedge_after_ms(const struct walk *w, const struct config_target *t)
 {
         const struct config_hedge *hedge = &version_of(w)->hedge;
         const struct relay_call *call = w->run->call;
