@@ -1,4 +1,5 @@
 /* A mixture of requests in every dialect, and the world that answers them: for valgrind and for the search for races. */
+import { stateFile } from './config.mjs';
 import { configFolder, configText, model, newKey, openStream, postJson, request, startUpstream } from './gate.mjs';
 
 const png = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==';
@@ -35,16 +36,16 @@ export const mix = [
         [502, (url, key) => postJson(`${url}/v1/chat/completions`, { model: 'dead', messages: [{ role: 'user', content: 'Hello' }] }, key)],
 ];
 
-export async function mixedWorld(workers = 8) {
+export async function mixedWorld(workers = mix.length + 8) {
         const key = newKey('test');
         const upstream = await startUpstream();
         const folder = configFolder();
         const config = folder.file('tollgate.conf', configText({
-                settings: `anonymous = "public"; keepalive = 1.0; workers = ${workers};`,
+                settings: `anonymous = "public"; keepalive = 1.0; workers = ${workers}; state = "${stateFile()}";`,
                 providers: [`{ name = "far"; dialect = "openai"; base = "${upstream.base}"; key = "file:${folder.file('key', 'sk-upstream\n')}"; }`,
                             '{ name = "dead"; dialect = "openai"; base = "http://127.0.0.1:1/v1"; }'],
-                models: [model('far', [['far', 'gpt-test']], ['chat']), model('dead', [['dead', 'gpt-test']], ['chat'])],
-                accounts: ['{ name = "public"; models = ["echo"]; }', `{ name = "tester"; models = ["*"]; keys = ( ${key.row} ); }`],
+                models: [model('far', [['far', 'gpt-test']], ['chat']), model('dead', [['dead', 'gpt-test']], ['chat'], 'breaker = { share = 0.0; }; retry = { backoff = 0.05; };')],
+                accounts: ['{ name = "public"; models = ["echo"]; }', `{ name = "tester"; models = ["*"]; keys = ( ${key.row} ); limits = { rpm = 1000000; tpm = 100000000; rpd = 10000000; concurrent = 1000; queue = 5.0; }; }`],
         }));
         /* Streams of the provider go on by themselves here; what does not stream is answered in one piece. */
         const whole = (asked) => JSON.stringify({ id: 'chatcmpl-1', object: 'chat.completion', created: 1700000000, model: asked.model,
