@@ -217,7 +217,7 @@ const struct cli_command cli_reset = {
         .arguments = "[-c FILE] [--json] NAME ... | --all",
         .summary = "Forgets what the shared state knows of an account, provider, target or version",
         .help = "  NAME         account:helpdesk, provider:openai, target:openai/gpt-5.5,\n"
-                "               caller:staff:alice, or the name alone where it means one thing;\n"
+                "               caller:staff:user:alice, or the name alone where it means one thing;\n"
                 "               an account is itself and all its callers\n"
                 "  --all        everything\n"
                 "  -c FILE      the configuration file\n"

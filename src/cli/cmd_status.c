@@ -188,7 +188,7 @@ const struct cli_command cli_status = {
         .arguments = "[-c FILE] [--json] [--watch [SECONDS]] [NAME ...]",
         .summary = "Shows limits, breakers and cool-downs as all processes share them now",
         .help = "  NAME         only these: openai, provider:openai, target:openai/gpt-5.5,\n"
-                "               account:helpdesk, caller:staff:alice, assistant@2026-08\n"
+                "               account:helpdesk, caller:staff:user:alice, assistant@2026-08\n"
                 "  -c FILE      the configuration file\n"
                 "  --json       prints an object for programs\n"
                 "  --watch [SECONDS]  shows it again every 2 or SECONDS seconds until Ctrl-C\n",

@@ -107,29 +107,32 @@ static void cell_dialect(char out[TEXT_ROOM], const struct status_row *row)
         snprintf(out, TEXT_ROOM, "%s", row->provider->dialect);
 }
 
-static void put_number(char out[TEXT_ROOM], int64_t n)
+static void put_count(char out[TEXT_ROOM], const struct status_row *row, int64_t n)
 {
-        snprintf(out, TEXT_ROOM, "%" PRId64, n);
+        if (row->counted)
+                snprintf(out, TEXT_ROOM, "%" PRId64, n);
+        else
+                snprintf(out, TEXT_ROOM, "-");
 }
 
 static void cell_in_flight(char out[TEXT_ROOM], const struct status_row *row)
 {
-        put_number(out, row->in_flight);
+        put_count(out, row, row->in_flight);
 }
 
 static void cell_waiting(char out[TEXT_ROOM], const struct status_row *row)
 {
-        put_number(out, row->waiting);
+        put_count(out, row, row->waiting);
 }
 
 static void cell_requests(char out[TEXT_ROOM], const struct status_row *row)
 {
-        put_number(out, row->views.rpm.used);
+        put_count(out, row, row->views.rpm.used);
 }
 
 static void cell_tokens(char out[TEXT_ROOM], const struct status_row *row)
 {
-        put_number(out, row->views.tpm.used);
+        put_count(out, row, row->views.tpm.used);
 }
 
 static void cell_failed(char out[TEXT_ROOM], const struct status_row *row)

@@ -136,6 +136,7 @@ static void look_at(const struct collector *k, struct status_row *row, const str
         int64_t unix_s = k->ask->unix_ms / 1000;
         const struct zone_day day = zone_day_of(l ? l->days : NULL, unix_s);
         limit_look(&s->limit, l, day.number, day.ends * 1000 - k->ask->unix_ms, k->now_ms, &row->views);
+        row->counted = row->kind == SLOT_TARGET || row->kind == SLOT_DIRECT || (l && config_any_limit(l));
         row->used = s->kind != SLOT_FREE;
         if (!row->used)
                 return;

@@ -31,6 +31,7 @@ _Static_assert((int)SLOT_WHY >= (int)BREAKER_WHY, "the breaker's words fit");
 struct status_row {
         enum slot_kind kind;
         const char *name;
+        bool counted;      /* false: nothing of it is limited, so its use is not counted here */
         bool used;         /* the state knows it */
         int64_t last_unix; /* when it was used last, in ms; 0: never */
         /* limits and leases */

@@ -82,6 +82,14 @@ static void write_text(struct json_writer *w, const char *key, const char *text)
         jw_key_string(w, key, text && *text ? text : NULL);
 }
 
+static void write_count(struct json_writer *w, const struct status_row *row, const char *key, int64_t n)
+{
+        if (row->counted)
+                jw_key_int(w, key, n);
+        else
+                jw_key_null(w, key);
+}
+
 static void write_limits(struct json_writer *w, const struct status_row *row)
 {
         struct status_limit limits[STATUS_LIMITS];
@@ -91,7 +99,7 @@ static void write_limits(struct json_writer *w, const struct status_row *row)
                 const struct limit_view *v = &limits[i].view;
                 jw_key_object(w, limits[i].name);
                 write_known(w, "max", v->max);
-                jw_key_int(w, "used", v->used);
+                write_count(w, row, "used", v->used);
                 if (v->max)
                         jw_key_int(w, "left", v->max > v->used ? v->max - v->used : 0);
                 else
@@ -166,8 +174,8 @@ static void begin_row(struct json_writer *w, const struct status_row *row)
                 write_time(w, "last_used", row->last_unix);
         else
                 jw_key_null(w, "last_used");
-        jw_key_int(w, "in_flight", row->in_flight);
-        jw_key_int(w, "waiting", row->waiting);
+        write_count(w, row, "in_flight", row->in_flight);
+        write_count(w, row, "waiting", row->waiting);
         write_limits(w, row);
 }
 

@@ -345,6 +345,7 @@ out '^PROVIDERS '
 out '^ACCOUNTS '
 out '^  rpm  *1 of 20, 19 left, all free in '
 out '^  staff:user:al\\x1bice  *0  *0  *1  *100$'
+out '^out  *out-of-service  *-  *-  *-  *-  *openai$'
 out '^VERSIONS$'
 out '^a@1  *in force$'
 silent err

@@ -128,7 +128,7 @@ for (const kind of kinds) {
                         await stream.rest();
                         await waitFor(async () => {
                                 const then = await status();
-                                return [...then.targets, ...then.providers, ...then.accounts].every((row) => row.in_flight === 0);
+                                return [...then.targets, ...then.providers, ...then.accounts].every((row) => !row.in_flight);
                         }, { what: 'the end of the call in the status' });
                         const target = named((await status()).targets, 'far/gpt-test');
                         assert.equal(target.served.model, 'gpt-test');
