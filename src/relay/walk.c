@@ -138,17 +138,25 @@ static int64_t queue_left(const struct walk *w)
         return left < 0 ? 0 : left < total ? left : total;
 }
 
-/* False: it would take too long, too many wait already, or the client has left. */
+/* False: it would take too long, or the client has left. */
+static bool pause_for(struct walk *w, int64_t ms)
+{
+        if (ms <= 0)
+                return true;
+        return ms < w->run->deadline_ms - clock_now_ms() && relay_wait(w->run, ms);
+}
+
+/* The same for a turn or a cool-down, which many may wait for at once. A backoff is a part of asking. */
 static bool wait_for(struct walk *w, int64_t ms, bool queued)
 {
         struct relay_run *run = w->run;
         if (ms <= 0)
                 return true;
-        if (ms >= run->deadline_ms - clock_now_ms() || !relay_waiting_take(run->call->env))
+        if (!relay_waiting_take(run->call->env))
                 return false;
-        bool ok = relay_wait(run, ms);
+        bool ok = pause_for(w, ms);
         relay_waiting_give(run->call->env);
-        if (queued)
+        if (queued && ok)
                 run->record->queue_ms += ms;
         return ok;
 }
@@ -480,38 +488,36 @@ static void ask(struct walk *w, struct candidate *c, int64_t wait_ms)
         run->answered = true;
 }
 
-/* Those that were never asked, as their time is too far away. */
-static void count_waiting(struct walk *w)
+/* Its time is too far away. What it waits for is told, unless its own failure was. */
+static void give_up_waiting(struct walk *w, struct candidate *c, int64_t wait_ms)
 {
-        for (size_t i = 0; i < w->count; i++) {
-                const struct candidate *c = &w->candidates[i];
-                int64_t wait = c->ready_ms - clock_now_ms();
-                if (!c->closed && c->waits_for && !c->tries)
-                        count_fault(w, c->waits_for, 0, wait > 0 ? wait : 1);
-        }
+        if (!c->tries)
+                count_fault(w, c->waits_for, 0, wait_ms);
+        c->again = false;
+        c->closed = true;
+}
+
+/* False: it can't be waited for. *booked: how long it may wait for a turn at a limit. */
+static bool wait_until_ready(struct walk *w, const struct candidate *c, int64_t wait_ms, int64_t *booked)
+{
+        if (wait_ms <= 0 || c->again)
+                return pause_for(w, wait_ms);
+        if (c->waits_for != FAULT_AT_LIMIT)
+                return wait_for(w, wait_ms + (int64_t)(chance() * COOLED_SPREAD_MS), false);
+        *booked = queue_left(w);
+        return *booked > 0 && (!c->lease || wait_for(w, wait_ms, true));
 }
 
 static bool step(struct walk *w)
 {
-        int64_t now_ms = clock_now_ms();
+        int64_t now_ms = clock_now_ms(), booked = 0;
         struct candidate *c = next_candidate(w, now_ms);
         if (!c || w->run->stop)
                 return false;
-        int64_t wait = c->ready_ms - now_ms, booked = 0;
-        if (wait > 0 && c->waits_for == FAULT_AT_LIMIT && !c->again) {
-                booked = queue_left(w);
-                if (booked <= 0 || (c->lease && !wait_for(w, wait, true)))
-                        return false;
-        } else if (!wait_for(w, c->again || wait <= 0 ? wait : wait + (int64_t)(chance() * COOLED_SPREAD_MS),
-                             false)) {
-                /* No time for a second try there: on to those that can be asked at once. */
-                if (!c->again || w->run->stop)
-                        return false;
-                c->again = false;
-                c->closed = true;
-                return true;
-        }
-        ask(w, c, booked);
+        if (wait_until_ready(w, c, c->ready_ms - now_ms, &booked))
+                ask(w, c, booked);
+        else
+                give_up_waiting(w, c, c->ready_ms - now_ms);
         return !w->over;
 }
 
@@ -524,7 +530,6 @@ void walk_targets(struct relay_run *run, const struct errand *errand)
         while (step(w))
                 continue;
         if (!run->answered && !run->stop) {
-                count_waiting(w);
                 if (run->tally.count) {
                         w->problem = (struct err){0};
                         fault_tell(&run->tally, run->call->arena, &w->problem);

@@ -160,7 +160,8 @@ function configOf(c, port) {
                 d === 'echo' ? `{ name = "echo"; dialect = "echo"; }`
                              : `{ name = "${d}"; dialect = "${d}"; base = "${base[d]}"; key = "env:CASE_KEY"; }`);
         const rows = targets.map(([d, model]) => `{ provider = "${d}"; model = "${model}"; }`);
-        const extra = one(c, 'version')?.text ?? '';
+        /* What is said once is enough here, unless a case is about saying it again. */
+        const given = one(c, 'version')?.text ?? '', extra = given.includes('retry') ? given : `retry = { attempts = 1; };\n${given}`;
         const account = one(c, 'account')?.text ?? '';
         const tasks = /embed/i.test(one(c, 'client').words) ? '"embed"' : '"chat", "vision"';
         return `version = 1;
