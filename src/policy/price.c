@@ -1,21 +1,5 @@
 #include "policy/price.h"
 
-#include "policy/catalogue.h"
-
-const struct config_price *price_find(const struct config *c, const char *model)
-{
-        const struct config_price *best = NULL;
-        size_t longest = 0, literal = 0;
-        for (size_t i = 0; i < c->price_count; i++) {
-                const struct config_price *p = &c->prices[i];
-                if (!catalogue_matches(p->pattern, model, &literal) || (best && literal < longest))
-                        continue;
-                best = p;
-                longest = literal;
-        }
-        return best;
-}
-
 int64_t price_of(const struct config_price *p, int64_t input_tokens, int64_t output_tokens)
 {
         if (!p || p->input_micro < 0 || (output_tokens > 0 && p->output_micro < 0))

@@ -1,13 +1,8 @@
 #include "relay/walk.h"
 
-#include <string.h>
-#include <sys/random.h>
-
 #include "base/clock.h"
 #include "base/log.h"
 #include "policy/catalogue.h"
-#include "policy/order.h"
-#include "policy/price.h"
 #include "relay/rescue.h"
 
 /* Those who wait for the same cool-down do not all come back in the same moment. */
@@ -35,78 +30,17 @@ struct walk {
         bool over;
 };
 
-static double chance(void)
-{
-        uint32_t n = 0;
-        if (getrandom(&n, sizeof n, 0) != sizeof n)
-                return 0.5;
-        return (double)n / 4294967296.0;
-}
-
 static const struct config_version *version_of(const struct walk *w)
 {
         return w->run->call->route->version;
 }
 
-static bool is_direct(const struct walk *w)
-{
-        return !w->run->call->route->model;
-}
-
-/* ---- in which order ---- */
-
-static bool next_turn(struct slot *slot, int64_t now_ms, void *context)
-{
-        (void)now_ms;
-        *(uint64_t *)context = slot->turn++;
-        return true;
-}
-
-/* A slot is a page: on the stack, whose depth is given back, not in the arena of a stream that waits. */
-static __attribute__((noinline)) void read_fact(struct walk *w, const struct config_target *t,
-                                                struct order_fact *fact)
-{
-        const struct relay_call *call = w->run->call;
-        struct state *state = call->env->state;
-        struct slot slot;
-        if (!state || !state_read(state, admission_subject(call->arena, t, is_direct(w)), &slot))
-                return;
-        const struct lease_context leases = state_leases(state);
-        int64_t now_ms = state_now_ms(state);
-        fact->latency_ms = latency_now(&slot.latency, now_ms);
-        fact->in_flight = lease_count(&slot.leases, &leases);
-        fact->open = slot.cool.until_ms > now_ms ||
-                     (slot.breaker.mode != BREAKER_CLOSED && slot.breaker.until_ms > now_ms);
-}
-
-static void read_cost(struct walk *w, const struct config_target *t, struct order_fact *fact)
-{
-        struct estimate e = {0};
-        w->errand->estimate(t, w->run, w->errand->request, &e);
-        fact->cost_pico = price_of(price_find(w->run->call->env->config, t->model), e.input,
-                                   estimate_total(&e, 0) - e.input);
-}
-
-static void order(struct walk *w)
+static void set_candidates(struct walk *w)
 {
         const struct config_version *v = version_of(w);
-        const struct relay_call *call = w->run->call;
-        const struct order_needs needs = order_needs(v);
-        struct order_fact *facts = arena_alloc(call->arena, (v->target_count + 1) * sizeof *facts);
-        size_t *places = arena_alloc(call->arena, (v->target_count + 1) * sizeof *places);
-        uint64_t turn = 0;
-        for (size_t i = 0; needs.facts && i < v->target_count; i++)
-                read_fact(w, &v->targets[i], &facts[i]);
-        for (size_t i = 0; needs.cost && i < v->target_count; i++)
-                read_cost(w, &v->targets[i], &facts[i]);
-        if (needs.turn && call->env->state)
-                state_update(call->env->state,
-                             (struct subject){SLOT_VERSION, arena_printf(call->arena, "%s@%s",
-                                                                         call->route->model_name, v->name)},
-                             next_turn, &turn);
-        order_targets(v, facts, turn, (const double[]){chance(), chance()}, places);
+        const size_t *places = walk_order(w->run, w->errand);
         w->count = v->target_count;
-        w->candidates = arena_alloc(call->arena, (w->count + 1) * sizeof *w->candidates);
+        w->candidates = arena_alloc(w->run->call->arena, (w->count + 1) * sizeof *w->candidates);
         for (size_t i = 0; i < w->count; i++)
                 w->candidates[i].target = &v->targets[places[i]];
 }
@@ -207,7 +141,7 @@ static bool admit(struct walk *w, struct attempt *at, struct candidate *c, int64
         at->ask = (struct target_ask){
                 .target = c->target,
                 .version = version_of(w),
-                .direct = is_direct(w),
+                .direct = walk_is_direct(w->run),
                 .again = again,
                 .wait_ms = wait_ms,
                 .estimate = &at->estimate,
@@ -229,14 +163,17 @@ static void begin_attempt(struct walk *w, struct attempt *at, struct candidate *
         c->again = false;
 }
 
-static void clear_record(struct relay_record *record, const struct config_target *target)
+static void clear_record(const struct relay_run *run, const struct config_target *target)
 {
+        struct relay_record *record = run->record;
         record->provider = target->provider->name;
         record->upstream_model = target->model;
         record->upstream_request_id = NULL;
         record->served_model = NULL;
         record->usage = (struct chat_usage){0};
-        record->first_token_ms = 0;
+        /* Where another goes on, the client's first token came from the one before. */
+        if (!run->content_sent)
+                record->first_token_ms = 0;
         record->whole = false;
 }
 
@@ -333,11 +270,11 @@ static struct fault_plan fail(struct walk *w, struct attempt *at, const struct c
         scrub_fault(run->call->arena, run->call->env->config, f);
         const struct fault_moment moment = {
                 .content_sent = !any_can_go_on(w),
-                .provoked = is_direct(w) || run->provoked,
+                .provoked = walk_is_direct(w->run) || run->provoked,
                 .tries = c->tries,
                 .time_left_ms = run->deadline_ms - clock_now_ms(),
                 .day_left_ms = f->per_day ? day_left_ms(at->target->provider) : 0,
-                .chance = chance(),
+                .chance = walk_chance(),
         };
         const struct fault_plan plan = fault_judge(f, version_of(w), &moment);
         log_warn("attempt %lld at %s/%s failed: %s (status %d)%s%s; %s", (long long)run->record->attempts,
@@ -433,7 +370,7 @@ static __attribute__((noinline)) int64_t hedge_after_ms(const struct walk *w, co
         if (hedge->after_ms > 0 || hedge->percentile <= 0 || !call->env->state)
                 return hedge->after_ms;
         struct slot slot;
-        if (!state_read(call->env->state, admission_subject(call->arena, t, is_direct(w)), &slot))
+        if (!state_read(call->env->state, admission_subject(call->arena, t, walk_is_direct(w->run)), &slot))
                 return 0;
         return latency_percentile(&slot.latency, hedge->percentile);
 }
@@ -471,7 +408,7 @@ static void ask(struct walk *w, struct candidate *c, int64_t wait_ms)
                 return;
         }
         begin_attempt(w, at, c);
-        clear_record(run->record, c->target);
+        clear_record(run, c->target);
         run->call->answer->provider = c->target->provider->name;
         set_hedge(w, c);
         enum attempt_result result = w->errand->attempt(at, w->errand->request);
@@ -503,7 +440,7 @@ static bool wait_until_ready(struct walk *w, const struct candidate *c, int64_t 
         if (wait_ms <= 0 || c->again)
                 return pause_for(w, wait_ms);
         if (c->waits_for != FAULT_AT_LIMIT)
-                return wait_for(w, wait_ms + (int64_t)(chance() * COOLED_SPREAD_MS), false);
+                return wait_for(w, wait_ms + (int64_t)(walk_chance() * COOLED_SPREAD_MS), false);
         *booked = queue_left(w);
         return *booked > 0 && (!c->lease || wait_for(w, wait_ms, true));
 }
@@ -526,7 +463,7 @@ void walk_targets(struct relay_run *run, const struct errand *errand)
         struct walk *w = arena_alloc(run->call->arena, sizeof *w);
         w->run = run;
         w->errand = errand;
-        order(w);
+        set_candidates(w);
         while (step(w))
                 continue;
         if (!run->answered && !run->stop) {

@@ -25,4 +25,11 @@ struct errand {
 /* Answers the client whatever happens. */
 void walk_targets(struct relay_run *run, const struct errand *errand);
 
+/* Indices of the version's targets, best first, in the arena (walk_order.c). */
+const size_t *walk_order(struct relay_run *run, const struct errand *errand);
+/* The caller named provider and model itself. */
+bool walk_is_direct(const struct relay_run *run);
+/* From 0 to 1. */
+double walk_chance(void);
+
 #endif
