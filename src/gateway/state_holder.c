@@ -81,7 +81,8 @@ static void note_failure(struct state_holder *h, const struct config *c, const c
                 h->failed = strdup(c->state);
         }
         h->try_ms = now + TRY_AGAIN_MS;
-        if (!other && now < h->tell_ms)
+        /* Where nothing is limited, once is enough. */
+        if (!other && (now < h->tell_ms || !is_limited(c)))
                 return;
         h->tell_ms = now + TELL_AGAIN_MS;
         /* A CGI process lives for one request: it would tell the same at every one. */

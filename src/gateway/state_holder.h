@@ -14,7 +14,7 @@ struct state_holder;
 struct state_holder *state_holder_new(void);
 void state_holder_free(struct state_holder *h);
 /*
- * NULL: the file can't be used (the log says why, once a minute), and there are limits that would not hold:
+ * NULL: the file can't be used (the log says why, now and then), and there are limits that would not hold:
  * no model may be asked. Without any limits, a state of this process alone stands in.
  */
 struct state *state_holder_get(struct state_holder *h, const struct config *c);
