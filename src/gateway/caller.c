@@ -8,15 +8,23 @@
 
 enum { NAME_MAX_SHOWN = 96 };
 
-/* Names of users and subjects of certificates have any length and any characters; a slot's name has not. */
+static bool fits_a_slot(const char *name)
+{
+        size_t len = strlen(name);
+        for (size_t i = 0; i < len; i++) {
+                if ((unsigned char)name[i] < ' ' || name[i] == 0x7f)
+                        return false;
+        }
+        return len <= NAME_MAX_SHOWN && text_is_utf8(name, len);
+}
+
+/* Names of users and subjects of certificates have any length and any bytes; a slot's name has not. */
 static const char *shown_name(struct arena *a, const char *name)
 {
         uint8_t sum[EVP_MAX_MD_SIZE];
         char hex[65];
-        char *clean = arena_strdup(a, name);
-        text_clean(clean, strlen(clean));
-        if (strlen(name) <= NAME_MAX_SHOWN && strcmp(clean, name) == 0)
-                return clean;
+        if (fits_a_slot(name))
+                return name;
         if (EVP_Digest(name, strlen(name), sum, NULL, EVP_sha256(), NULL) != 1)
                 return "?";
         text_hex(hex, sum, 32);
