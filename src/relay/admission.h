@@ -74,11 +74,12 @@ void admission_give_back(const struct relay_env *env, struct target_permit *perm
 
 /* How an attempt ended. */
 struct target_note {
-        const struct upstream_fault *fault;    /* NULL: it answered */
-        struct fault_plan plan;                /* of the fault */
-        bool silent;                           /* says nothing of the target: the client left, a fault here */
-        bool asked;                            /* the request may have reached the provider */
-        int64_t tokens;                        /* used */
+        const struct upstream_fault *fault; /* NULL: it answered */
+        struct fault_plan plan;             /* of the fault */
+        bool silent;                        /* says nothing of the target: the client left, a fault here */
+        bool asked;                         /* the request may have reached the provider */
+        int64_t tokens;                     /* used */
+        int64_t calls;                      /* upstream, where it took more than the one that was admitted */
         int64_t first_token_ms, output_tokens; /* 0: not known */
         const struct upstream_quota *quota;    /* what its headers said, or NULL */
         const char *served_model;              /* or NULL */

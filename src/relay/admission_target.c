@@ -257,15 +257,27 @@ static void note_served(struct slot *slot, const char *served)
         slot->served_since = clock_unix();
 }
 
+/* Embeddings of many inputs take several calls for one turn: those count as they were made, and delay the
+ * next. */
+static void count_more_calls(struct slot *slot, const struct permit *p, int64_t calls, int64_t now_ms)
+{
+        enum { CALLS_MAX = 10000 };
+        const struct limit_ask one = {.day = p->turn.day, .wait_ms = LIMIT_AHEAD_S * 1000};
+        for (int64_t i = 1; i < calls && i < CALLS_MAX; i++)
+                limit_reserve(&slot->limit, NULL, &one, now_ms);
+}
+
 static bool settle(struct slot *slot, int64_t now_ms, void *context)
 {
         struct visit *v = context;
         const struct target_note *n = v->note;
         lease_give(&slot->leases, &v->leases, &v->permit->lease);
-        if (n->asked)
+        if (n->asked) {
                 limit_settle(&slot->limit, &v->permit->turn, n->tokens, now_ms);
-        else
+                count_more_calls(slot, v->permit, n->calls, now_ms);
+        } else {
                 limit_give_back(&slot->limit, &v->permit->turn, now_ms);
+        }
         if (n->output_tokens > 0)
                 latency_note_output(&slot->latency, n->output_tokens);
         if (!v->target)

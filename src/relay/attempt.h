@@ -57,6 +57,7 @@ struct attempt {
         int64_t started_ms;
         struct upstream_quota quota; /* what the provider's headers said of its limits */
         bool sent;                   /* something may have gone out to the provider */
+        int64_t calls;               /* upstream: of embeddings there may be several */
         bool besides;                /* another one runs at the same time: nothing may keep that waiting */
         int64_t streamed_bytes;      /* of text and arguments that came */
         int64_t first_token_ms;      /* from its start to its first content; 0: none came */

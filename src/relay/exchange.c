@@ -165,6 +165,7 @@ void exchange_open(struct exchange *x, struct upstream_lane *lane)
         x->late = FAULT_NONE;
         x->transfer = transfer_open(lane, a, &request, &sink);
         at->sent = true;
+        at->calls++;
 }
 
 bool exchange_close(struct exchange *x)

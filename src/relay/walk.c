@@ -218,6 +218,7 @@ static void settle(struct walk *w, struct attempt *at, bool answered, const stru
                 .silent = !answered && !plan,
                 .asked = answered || (at->sent && (!plan || fault_row(at->fault.kind)->asked)),
                 .tokens = u->input + u->output,
+                .calls = at->calls,
                 .first_token_ms = at->first_token_ms,
                 .output_tokens = answered && !u->estimated ? u->output : 0,
                 .quota = at->quota.requests.known || at->quota.tokens.known ? &at->quota : NULL,

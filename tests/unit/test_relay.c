@@ -668,6 +668,7 @@ static void inputs_are_split_and_joined_in_order(void **state)
                 struct world w;
                 int calls = provider.calls;
                 world_start(&w);
+                world_state(&w);
                 w.config.catalogue = rows;
                 w.config.catalogue_count = 1;
                 world_target(&w, "openai", cases[i].first);
@@ -680,6 +681,14 @@ static void inputs_are_split_and_joined_in_order(void **state)
                 assert_int_equal(provider.calls - calls, cases[i].calls);
                 assert_int_equal(w.record.attempts, cases[i].attempts);
                 assert_int_equal(w.record.usage.input, cases[i].tokens);
+                /* Each call counts at the provider. */
+                struct slot slot;
+                struct limit_views views;
+                const struct subject first = {SLOT_DIRECT,
+                                              arena_printf(w.arena, "openai/%s", cases[i].first)};
+                assert_true(state_read(w.state, first, &slot));
+                limit_look(&slot.limit, NULL, 0, 0, state_now_ms(w.state), &views);
+                assert_int_equal(views.rpm.used, cases[i].calls - (cases[i].second != NULL));
                 struct err err = {.cause = ERR_NONE};
                 json_object *body =
                         json_parse(w.arena, world_text(&w), w.seen.body.len, JSON_FROM_PROVIDER, &err);
