@@ -125,18 +125,22 @@ static void cheapest(const struct list *l)
 
 static const struct strategy {
         void (*put)(const struct list *l);
-        bool turn, cost;
+        bool facts, turn, cost;
 } strategies[] = {
-        [STRATEGY_FAILOVER] = {as_written, false, false},    [STRATEGY_WEIGHTED] = {weighted, false, false},
-        [STRATEGY_ROUND_ROBIN] = {round_robin, true, false}, [STRATEGY_LATENCY] = {quickest, false, false},
-        [STRATEGY_COST] = {cheapest, false, true},
+        [STRATEGY_FAILOVER] = {as_written, .facts = false},
+        [STRATEGY_WEIGHTED] = {weighted, .facts = false},
+        [STRATEGY_ROUND_ROBIN] = {round_robin, .turn = true},
+        [STRATEGY_LATENCY] = {quickest, .facts = true},
+        [STRATEGY_COST] = {cheapest, .cost = true},
 };
 
+/* To look at a target costs a lock. A broken one is passed over when it is asked, so most need no look. */
 struct order_needs order_needs(const struct config_version *v)
 {
         const struct strategy *s = &strategies[v->strategy];
         bool choice = v->target_count > 1;
-        return (struct order_needs){.facts = choice, .turn = choice && s->turn, .cost = choice && s->cost};
+        return (struct order_needs){
+                .facts = choice && s->facts, .turn = choice && s->turn, .cost = choice && s->cost};
 }
 
 void order_targets(const struct config_version *v, const struct order_fact *facts, uint64_t turn,

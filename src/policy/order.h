@@ -18,7 +18,7 @@ struct order_fact {
         bool open;         /* broken or cooling down: goes last, whatever the strategy */
 };
 
-/* What a strategy wants to know, so that nothing else is looked up. */
+/* What a strategy wants to know, so that nothing else is looked up: `facts` are the measured ones. */
 struct order_needs {
         bool facts, turn, cost;
 };

@@ -223,9 +223,9 @@ static void only_what_is_needed_is_looked_up(void **state)
                 size_t count;
                 bool facts, turn, cost;
         } rows[] = {
-                {STRATEGY_FAILOVER, 2, true, false, false},     {STRATEGY_WEIGHTED, 2, true, false, false},
-                {STRATEGY_ROUND_ROBIN, 2, true, true, false},   {STRATEGY_LATENCY, 2, true, false, false},
-                {STRATEGY_COST, 2, true, false, true},          {STRATEGY_COST, 1, false, false, false},
+                {STRATEGY_FAILOVER, 2, false, false, false},    {STRATEGY_WEIGHTED, 2, false, false, false},
+                {STRATEGY_ROUND_ROBIN, 2, false, true, false},  {STRATEGY_LATENCY, 2, true, false, false},
+                {STRATEGY_COST, 2, false, false, true},         {STRATEGY_COST, 1, false, false, false},
                 {STRATEGY_ROUND_ROBIN, 1, false, false, false},
         };
         struct world w;
