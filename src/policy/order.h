@@ -8,8 +8,6 @@
 #include <stddef.h>
 #include "config/config.h"
 
-enum { ORDER_TARGETS_MAX = 64 };
-
 /* What is known of one target now. */
 struct order_fact {
         double latency_ms; /* 0: unknown, which makes it worth a try */
