@@ -32,7 +32,7 @@ export const limitedFor = (dialect, s) => ({
 const server = (status) => ({ name: `${status}`, script: { status }, tries: 2, alone: ({ 503: ['overloaded'], 504: ['timeout', 'upstream'], 529: ['overloaded'] })[status] ?? ['upstream'] });
 
 export const rows = [
-        { name: '429 with a time', script: (d) => limitedFor(d, 30), tries: 1, alone: ['overloaded'], retryAfter: [20, 30], spared: true },
+        { name: '429 with a time', script: (d) => limitedFor(d, 30), tries: 1, alone: ['overloaded'], retryAfter: [20, 31], spared: true },
         { name: '429 without a time', script: { status: 429, message: 'Too many requests' }, tries: 2, alone: ['overloaded'] },
 
         ...[500, 502, 503, 504, 529].map(server),
@@ -66,9 +66,14 @@ export const rows = [
                 name: 'we are forbidden', tries: 1, alone: ['credentials'], spared: true,
                 script: (d) => ({
                         openai: { status: 403, message: 'Country, region, or territory not supported', type: 'request_forbidden', code: 'unsupported_country_region_territory' },
-                        anthropic: { status: 403, message: 'This organization has been disabled.', type: 'permission_error' },
+                        anthropic: { status: 403, message: 'Your organization has been disabled.', type: 'permission_error' },
                         gemini: { status: 403, message: 'Generative Language API has not been used in project 1 before or it is disabled.', type: 'PERMISSION_DENIED', details: info('SERVICE_DISABLED') },
                 })[d],
+        },
+        {
+                /* Which resource? The caller may have named it. */
+                name: 'we are forbidden, perhaps', dialects: ['anthropic'], tries: [1, 2], alone: ['credentials', 'upstream'], spared: false,
+                script: { status: 403, message: 'Your API key does not have permission to use the specified resource.', type: 'permission_error' },
         },
         { name: 'a 403 of a proxy in between', script: { status: 403, body: '<html>Forbidden</html>' }, tries: [1, 2], alone: ['credentials', 'upstream'], spared: false },
         { name: '404 of the model', script: (d) => ({ status: 404, ...gone[d] }), tries: 1, alone: ['upstream'], spared: true },

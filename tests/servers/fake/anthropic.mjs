@@ -345,7 +345,7 @@ const frames = (plan) => {
 };
 
 const errorTypes = {
-        400: 'invalid_request_error', 401: 'authentication_error', 402: 'billing_error', 403: 'permission_error', 404: 'not_found_error',
+        400: 'invalid_request_error', 401: 'authentication_error', 402: 'billing_error', 403: 'permission_error', 404: 'not_found_error', 422: 'invalid_request_error',
         413: 'request_too_large', 429: 'rate_limit_error', 500: 'api_error', 504: 'timeout_error', 529: 'overloaded_error',
 };
 const requestId = () => `req_011${randomBytes(15).toString('base64url').replace(/[_-]/g, 'x')}`;

@@ -193,7 +193,10 @@ export const startFake = async ({ lax = false, host = '127.0.0.1', port = 0 } = 
                 return sleep(ms).then(() => res.destroy());
         };
         const faults = {
-                cut: (record, res) => doom(res, pause),
+                cut: (record, res) => {
+                        res.flushHeaders();
+                        return doom(res, pause);
+                },
                 stall: () => {},
                 errorEvent: (record, res, script) => sleep(pause).then(() => res.end(record.provider.errorFrame(script.message ?? 'Overloaded'))),
                 malformed: (record, res) => sleep(pause).then(() => res.end(record.provider.malformedFrame)),
@@ -210,7 +213,9 @@ export const startFake = async ({ lax = false, host = '127.0.0.1', port = 0 } = 
         const sendBody = async (record, res, status, headers, body, script) => {
                 const bytes = Buffer.from(body);
                 const wrong = { long: bytes.length + 64, short: Math.floor(bytes.length / 2) }[script.length];
-                res.writeHead(status, { ...headers, 'content-length': wrong ?? bytes.length });
+                /* By its length it is whole, and the connection would be used again: nobody else's question is to be cut with it. */
+                const last = script.length === 'short' ? { connection: 'close' } : {};
+                res.writeHead(status, { ...headers, ...last, 'content-length': wrong ?? bytes.length });
                 await mute(res, script);
                 if (script.cut !== undefined || script.length === 'long') {
                         res.write(script.cut !== undefined ? bytes.subarray(0, bytes.length >> 1) : bytes);
