@@ -101,6 +101,7 @@ static void forget_dead_clock(struct limit_state *s, int64_t now_ms)
         if (!of_dead_clock(s, now_ms))
                 return;
         *s = (struct limit_state){.newest_s = now_ms / SECOND_MS,
+                                  .era = s->era,
                                   .day = s->day,
                                   .day_requests = s->day_requests,
                                   .day_tokens = s->day_tokens};
@@ -260,6 +261,9 @@ static int64_t earliest(const struct limit_state *s, const struct config_limits 
 static void book(struct limit_state *s, struct limit_turn *turn, int64_t now_ms)
 {
         int64_t second = turn->at_ms / SECOND_MS;
+        if (!s->era)
+                s->era = (uint32_t)now_ms | 1;
+        turn->era = s->era;
         advance(s, second);
         add(&s->requests[place(second)], 1);
         add(&s->tokens[place(second)], turn->tokens);
@@ -327,7 +331,8 @@ void limit_settle(struct limit_state *s, const struct limit_turn *turn, int64_t 
                 return;
         forget_dead_clock(s, now_ms);
         if (over < 0) {
-                return_tokens(s, turn, -over);
+                if (turn->era == s->era)
+                        return_tokens(s, turn, -over);
                 return;
         }
         advance(s, now_ms / SECOND_MS);
@@ -360,6 +365,8 @@ void limit_give_back(struct limit_state *s, const struct limit_turn *turn, int64
         if (!turn->granted)
                 return;
         forget_dead_clock(s, now_ms);
+        if (turn->era != s->era)
+                return;
         if (spoken_of(s, second))
                 take(&s->requests[place(second)], 1);
         if (turn->day == s->day)

@@ -32,8 +32,9 @@ struct limit_state {
         uint32_t requests[LIMIT_RING], tokens[LIMIT_RING]; /* by second % LIMIT_RING */
         int64_t booked_ms;                                 /* no turn that stands is later */
         int64_t passed_s;                                  /* the second in which one last went at once … */
-        uint32_t passed, unused;                           /* … and how many did: they never waited */
-        int64_t day, day_requests, day_tokens;             /* zone_day.number */
+        uint32_t passed;                                   /* … and how many did: they never waited */
+        uint32_t era; /* told by when the counts began; 0: none yet. Another's turns give nothing back */
+        int64_t day, day_requests, day_tokens; /* zone_day.number */
         struct limit_told told_requests, told_tokens;
 };
 
@@ -63,7 +64,8 @@ struct limit_turn {
         int64_t at_ms; /* granted: when the turn is (now, or later: it is booked); refused: when it could have
                           been, 0: never */
         int64_t tokens, day; /* reserved; for settling */
-        enum limit_kind by;  /* what delays or refuses it; LIMIT_NONE: nothing */
+        uint32_t era;
+        enum limit_kind by; /* what delays or refuses it; LIMIT_NONE: nothing */
 };
 
 /* Reserves a request and its tokens. l may be NULL: no limits of our own, only the provider's word. A refusal
@@ -71,7 +73,7 @@ struct limit_turn {
 struct limit_turn limit_reserve(struct limit_state *s, const struct config_limits *l,
                                 const struct limit_ask *ask, int64_t now_ms);
 /* What the call really used: less goes back to where it was reserved; more counts now, and delays the next.
- */
+ * Of a turn that a reset or a damage has forgotten since, nothing goes back here and in limit_give_back. */
 void limit_settle(struct limit_state *s, const struct limit_turn *turn, int64_t used_tokens, int64_t now_ms);
 /* The turn was not used at all: request and tokens go back. */
 void limit_give_back(struct limit_state *s, const struct limit_turn *turn, int64_t now_ms);

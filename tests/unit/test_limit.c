@@ -279,6 +279,33 @@ static void a_clock_that_is_no_more_is_forgotten(void **state)
         assert_int_equal(limit_waiting(&s, 2000), 1);
 }
 
+/* Reset by hand, damaged and begun anew, given to another caller: what was reserved before is not in it. */
+static void turns_of_before_give_nothing_back(void **state)
+{
+        (void)state;
+        struct config_limits l = {.rpm = 10, .tpm = 1000, .rpd = 10, .tpd = 1000};
+        struct limit_state s = {0};
+        struct limit_views v;
+        struct limit_turn kept = ask(&s, &l, 100, 0, 5000), dropped = ask(&s, &l, 100, 0, 5000);
+        assert_true(kept.granted && dropped.granted);
+        memset(&s, 0, sizeof s);
+        struct limit_turn fresh = ask(&s, &l, 300, 0, 5100);
+        assert_true(fresh.granted && ask(&s, &l, 300, 0, 5100).granted);
+        limit_settle(&s, &kept, 1, 5200);
+        limit_give_back(&s, &dropped, 5200);
+        limit_look(&s, &l, 20000, 7000, 5200, &v);
+        assert_int_equal(v.rpm.used, 2);
+        assert_int_equal(v.rpd.used, 2);
+        assert_int_equal(v.tpm.used, 600);
+        assert_int_equal(v.tpd.used, 600);
+        /* What they used beyond their reservation was used now, and counts. */
+        limit_settle(&s, &kept, 150, 5300);
+        limit_settle(&s, &fresh, 250, 5300);
+        limit_look(&s, &l, 20000, 7000, 5300, &v);
+        assert_int_equal(v.tpm.used, 600);
+        assert_int_equal(v.tpd.used, 600);
+}
+
 static void looking(void **state)
 {
         (void)state;
@@ -319,6 +346,7 @@ int main(void)
                 cmocka_unit_test(the_providers_word_tightens),
                 cmocka_unit_test(the_providers_word_on_tokens),
                 cmocka_unit_test(a_clock_that_is_no_more_is_forgotten),
+                cmocka_unit_test(turns_of_before_give_nothing_back),
                 cmocka_unit_test(looking),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
