@@ -101,10 +101,12 @@ static void run_through(struct relay_run *run, const struct errand *errand)
         struct err problem = {0};
         if (v->target_count && run->call->account && config_any_limit(&run->call->account->limits))
                 errand->estimate(&v->targets[0], run, errand->request, &e);
-        if (admission_enter(run, &e, &problem))
+        if (admission_enter(run, &e, &problem)) {
                 walk_targets(run, errand);
-        else if (problem.cause != ERR_NONE)
+        } else if (problem.cause != ERR_NONE) {
+                log_info("not admitted: %s", problem.message);
                 relay_tell(run, &problem);
+        }
         admission_leave(run, run->record->spent.input + run->record->spent.output);
         if (run->metered)
                 meter_give(run->call->env->memory, run->metered);
