@@ -7,12 +7,13 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-enum { TRY_AGAIN_MS = 5000, TELL_AGAIN_MS = 60000 };
+enum { TRY_AGAIN_MS = 5000, TELL_AGAIN_MS = 60000, REPLACE_AGAIN_MS = 60000 };
 
 struct opened {
         struct opened *next;
         char *path;
         struct state *state;
+        bool former; /* its file is not at its path any more; requests may still be using it */
 };
 
 struct state_holder {
@@ -20,7 +21,7 @@ struct state_holder {
         struct opened *list;
         struct state *alone; /* of this process, where the file can't be used and nothing is limited */
         char *failed;        /* the path that could not be opened last */
-        int64_t try_ms, tell_ms;
+        int64_t try_ms, tell_ms, replace_ms;
 };
 
 struct state_holder *state_holder_new(void)
@@ -124,12 +125,27 @@ static struct state *alone(struct state_holder *h)
         return h->alone;
 }
 
+/* One whose file was removed or replaced limits nothing together with other processes. Seldom, as what is
+ * left behind stays open. */
+static bool leave_behind(struct state_holder *h, struct opened *o)
+{
+        int64_t now = clock_now_ms();
+        if (!state_lost(o->state) || now < h->replace_ms)
+                return false;
+        h->replace_ms = now + REPLACE_AGAIN_MS;
+        log_warn("%s was removed or replaced while in use; the one that is there counts from now on",
+                 o->path);
+        return o->former = true;
+}
+
 struct state *state_holder_get(struct state_holder *h, const struct config *c)
 {
         struct state *found = NULL;
         pthread_mutex_lock(&h->lock);
-        for (struct opened *o = h->list; o && !found; o = o->next)
-                found = strcmp(o->path, c->state) == 0 ? o->state : NULL;
+        for (struct opened *o = h->list; o && !found; o = o->next) {
+                if (!o->former && strcmp(o->path, c->state) == 0 && !leave_behind(h, o))
+                        found = o->state;
+        }
         bool waits = h->failed && strcmp(h->failed, c->state) == 0 && clock_now_ms() < h->try_ms;
         if (!found && !waits)
                 found = open_file(h, c);

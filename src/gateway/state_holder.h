@@ -1,7 +1,7 @@
 /*
  * The shared state of the configuration in force. It is opened when a request first needs it, and another one
- * when the setting `state` changes; what was opened stays open until the process ends, as requests may be
- * using it. Safe from all threads.
+ * when the setting `state` changes or its file was replaced; what was opened stays open until the process
+ * ends, as requests may be using it. Safe from all threads.
  */
 #ifndef TOLLGATE_GATEWAY_STATE_HOLDER_H
 #define TOLLGATE_GATEWAY_STATE_HOLDER_H

@@ -83,6 +83,11 @@ void state_close(struct state *s)
         free(s);
 }
 
+bool state_lost(const struct state *s)
+{
+        return atomic_load(&s->lost);
+}
+
 int64_t state_now_ms(const struct state *s)
 {
         return s->now_ms ? s->now_ms(s->context) : state_boottime_ms() + atomic_load(&s->offset_ms);

@@ -38,6 +38,9 @@ struct state_options {
 /* NULL: *problem, and why in words that name the file. Says in the log what it had to mend. */
 struct state *state_open(const struct state_options *options, enum state_problem *problem, char why[512]);
 void state_close(struct state *s);
+/* Its path leads to another file by now, or to none: others do not see what is kept here any more. Told a
+ * second later, and for good. */
+bool state_lost(const struct state *s);
 int64_t state_now_ms(const struct state *s);
 struct process_id state_self(const struct state *s);
 /* For lease_* and breaker_*: this process, and who lives. */

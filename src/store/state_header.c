@@ -322,14 +322,25 @@ static void header_meet(struct state *s)
         state_unlock(s->fd, 0, SLOT_BYTES);
 }
 
+/* By its path, as whoever opens it next would find it: the folder may have been moved too. */
+static bool replaced(const struct state *s)
+{
+        struct stat own, there;
+        if (fstat(s->fd, &own) != 0)
+                return false;
+        if (lstat(s->path, &there) != 0)
+                return errno == ENOENT || errno == ENOTDIR;
+        return own.st_ino != there.st_ino || own.st_dev != there.st_dev;
+}
+
 void state_header_look(struct state *s)
 {
         int64_t now = clock_now_ms(), due = atomic_load(&s->look_ms);
         if (now < due || !s->path || !atomic_compare_exchange_strong(&s->look_ms, &due, now + LOOK_EVERY_MS))
                 return;
         union page page;
-        struct stat st;
-        if (fstat(s->fd, &st) == 0 && st.st_nlink == 0) {
+        if (replaced(s)) {
+                atomic_store(&s->lost, true);
                 errno = ENOENT;
                 state_complain(s, "found any more, though it is in use");
         }

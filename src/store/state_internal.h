@@ -85,6 +85,7 @@ struct state {
         _Atomic int64_t look_ms;     /* when to look at the header again (clock_now_ms) */
         _Atomic int64_t complain_ms; /* when to log the next failure */
         _Atomic uint64_t mended;     /* slots that were damaged */
+        _Atomic bool lost;
         pthread_mutex_t header_lock, directory_locks[STATE_REGIONS];
         union page header; /* as it was read or written last; under header_lock */
         _Atomic(struct ask *) lines[STATE_SLOTS];

@@ -304,6 +304,29 @@ static void a_file_removed_in_use_is_told(void **state)
         due(s);
         assert_int_equal(turn(s, SLOT_TARGET, "a"), STATE_DONE);
         assert_non_null(strstr(logged, "though it is in use"));
+        assert_true(state_lost(s));
+        state_close(s);
+}
+
+static void a_file_replaced_in_use_is_told(void **state)
+{
+        char elsewhere[160];
+        (void)state;
+        struct state *s = opened();
+        due(s);
+        turn(s, SLOT_TARGET, "a");
+        assert_false(state_lost(s));
+        snprintf(elsewhere, sizeof elsewhere, "%s.old", path);
+        assert_int_equal(rename(path, elsewhere), 0);
+        struct state *other = opened();
+        due(s);
+        due(other);
+        assert_int_equal(turn(s, SLOT_TARGET, "a"), STATE_DONE);
+        assert_int_equal(turn(other, SLOT_TARGET, "a"), STATE_DONE);
+        assert_non_null(strstr(logged, "though it is in use"));
+        assert_true(state_lost(s));
+        assert_false(state_lost(other));
+        state_close(other);
         state_close(s);
 }
 
@@ -389,6 +412,7 @@ int main(void)
                 TEST(a_header_damaged_in_use_is_written_again),
                 TEST(a_file_made_anew_in_use),
                 TEST(a_file_removed_in_use_is_told),
+                TEST(a_file_replaced_in_use_is_told),
                 TEST(the_clock_goes_on),
                 TEST(the_clock_never_goes_back),
                 TEST(leases_of_another_run),
