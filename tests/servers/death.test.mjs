@@ -64,14 +64,14 @@ describe('death', { skip: skipReason('lighttpd-fastcgi') }, () => {
         };
 
         /*
-         * What a call took at the provider. Where the client has the whole answer, its process lived until then; where it has not,
-         * that process may have been any of those killed meanwhile, and the call ended with it, whenever the provider noticed.
+         * What a call surely took at the provider. Where the client has the whole answer, its process lived until then; where it has
+         * not, that process may have been the first that was killed since it asked, whenever the provider noticed.
          */
-        const spanOf = (whole) => (r) => {
-                if (r.finished && whole.has(promptOf(r)))
+        const spanOf = (of) => (r) => {
+                const { status, start } = of.get(promptOf(r));
+                if (r.finished && status === 200)
                         return [r.at, r.sent.at(-1)?.at ?? r.at];
-                const end = killed.find((k) => k >= r.at);
-                return [r.at, end && end <= (r.aborted ?? r.finished ?? 0) ? end : r.at];
+                return [r.at, Math.max(r.at, killed.find((k) => k >= start) ?? r.at)];
         };
 
         test(`${kills} processes are killed under load`, async () => {
@@ -91,12 +91,11 @@ describe('death', { skip: skipReason('lighttpd-fastcgi') }, () => {
 
         test('no limit was passed', () => {
                 const calls = (name) => w.fake.requests.filter((r) => r.model === `up-${name}`);
-                const whole = new Set(asked.filter((r) => r.status === 200).map((r) => r.prompt));
-                const most = overlap(calls('places').map(spanOf(whole)));
+                const of = new Map(asked.map((r) => [r.prompt, r]));
+                const most = overlap(calls('places').map(spanOf(of)));
                 assert.ok(most <= places, `${most} calls at a time`);
                 assert.ok(most >= places - 1, `${most} at a time: there was no load`);
-                const start = new Map(asked.map((r) => [r.prompt, r.start]));
-                const longest = Math.max(...calls('minute').map((r) => r.at - start.get(promptOf(r))));
+                const longest = Math.max(...calls('minute').map((r) => r.at - of.get(promptOf(r)).start));
                 const count = fullest(calls('minute').map((r) => ({ at: r.at, weight: 1 })), minute - longest);
                 assert.ok(longest < 20000, `a request took ${longest} ms to get to the provider: that proves nothing`);
                 assert.ok(count <= rpm, `${count} calls in ${minute - longest} ms`);
