@@ -105,6 +105,7 @@ enum slot_rest slot_rest(const struct slot *slot, const struct lease_context *c,
         struct lease_table leases = slot->leases;
         if (lease_count(&leases, c) > 0)
                 return SLOT_BUSY;
-        bool days = slot->limit.day_requests || slot->limit.day_tokens;
+        bool days = slot->limit.day_requests || slot->limit.day_tokens ||
+                    slot->limit.told_requests.full_ms > now_ms || slot->limit.told_tokens.full_ms > now_ms;
         return days && age < keep_ms ? SLOT_DAYS : SLOT_IDLE;
 }

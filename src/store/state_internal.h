@@ -100,7 +100,7 @@ uint64_t slot_hash(uint64_t seed, enum slot_kind kind, const char *name, size_t 
 /* Who would miss it: after keep_ms, only those who hold something of it. */
 enum slot_rest {
         SLOT_IDLE,
-        SLOT_DAYS, /* it counts a day, nothing else */
+        SLOT_DAYS, /* it counts a day, or keeps a provider's word of what is used up; nothing else */
         SLOT_BUSY  /* it is held, counts in a window, cools down or is broken */
 };
 enum slot_rest slot_rest(const struct slot *slot, const struct lease_context *c, int64_t keep_ms,

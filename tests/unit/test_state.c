@@ -247,7 +247,7 @@ static void in_memory(void **state)
 /* What a slot of a crowd is to hold. */
 struct filling {
         struct state *state;
-        bool lease, day, open;
+        bool lease, day, open, told;
 };
 
 static bool fill(struct slot *slot, int64_t now_ms, void *context)
@@ -256,6 +256,8 @@ static bool fill(struct slot *slot, int64_t now_ms, void *context)
         slot->limit.day_requests = f->day;
         if (f->open)
                 slot->cool.until_ms = now_ms + 3600 * 1000;
+        if (f->told)
+                slot->limit.told_requests = (struct limit_told){100, 0, now_ms, now_ms + 3600 * 1000};
         if (f->lease)
                 take_one(slot, now_ms, f->state);
         return true;
@@ -314,6 +316,8 @@ static void who_holds_something_stays(void **state)
                 {SLOT_CALLER, {.day = true}, 60000, 130000},
                 {SLOT_ACCOUNT, {.day = true}, 47 * 3600000LL, 49 * 3600000LL},
                 {SLOT_ACCOUNT, {0}, 60000, 130000},
+                {SLOT_TARGET, {.told = true}, 3500000, 3700000},
+                {SLOT_DIRECT, {.told = true}, 60000, 130000},
         };
         for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
                 world_fresh(NULL);
