@@ -53,18 +53,22 @@ static uint32_t any_generation(void)
 bool state_process_claim(struct state *s, char why[STATE_WORDS])
 {
         struct state_process before;
-        uint32_t i = 0;
+        uint32_t i = 0, tries = 0;
         if (s->life_fd >= 0) {
-                while (i < STATE_PROCESSES && !life_lock(s->life_fd, i)) {
+                /* Each lock that is tried costs a look at all that are held, so begin where one is likely
+                 * free. */
+                i = (uint32_t)getpid() % STATE_PROCESSES;
+                while (tries < STATE_PROCESSES && !life_lock(s->life_fd, i)) {
                         if (errno != EAGAIN && errno != EACCES) {
                                 snprintf(why, STATE_WORDS, "%s cannot be locked: %s", s->path,
                                          strerror(errno));
                                 return false;
                         }
-                        i++;
+                        i = (i + 1) % STATE_PROCESSES;
+                        tries++;
                 }
         }
-        if (i == STATE_PROCESSES) {
+        if (tries == STATE_PROCESSES) {
                 snprintf(why, STATE_WORDS, "%s is in use by %d processes already", s->path, STATE_PROCESSES);
                 return false;
         }
