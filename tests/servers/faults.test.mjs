@@ -15,11 +15,12 @@ const asked = (fake, upstream) => fake.requests.filter((r) => r.model === upstre
 
 /* ---------------------------------------------------------------- the world */
 
+// A label of 70 bytes is no name, which the library knows without asking anyone: a resolver may be slow.
 // Each case has its own upstream models, and so its own targets: what one learns of them is not another's.
 const providersOf = (fake) => dialects.flatMap((d) => [
-        { ...named(fake, d, `usual-${d}`), timeouts: timeouts.usual }, { ...named(fake, d, `short-${d}`), timeouts: timeouts.short },
+        ...Object.entries(timeouts).map(([name, times]) => ({ ...named(fake, d, `${name}-${d}`), timeouts: times })),
         { ...named(fake, d, `refused-${d}`), base: `http://127.0.0.1:${closed}`, timeouts: timeouts.usual },
-        { ...named(fake, d, `dns-${d}`), base: 'http://nowhere.invalid', timeouts: timeouts.usual },
+        { ...named(fake, d, `dns-${d}`), base: `http://${'x'.repeat(70)}.invalid`, timeouts: timeouts.usual },
         { ...named(fake, d, `tls-${d}`), base: fake.base(d).replace('http:', 'https:'), timeouts: timeouts.usual },
 ]);
 
@@ -71,7 +72,7 @@ const casesOf = (row, place, wanted) => [false, true].filter((stream) => (row.st
         })));
 
 const modelsOf = (c) => {
-        const first = `${c.row.at ?? (c.row.slow ? 'short' : 'usual')}-${c.first}`;
+        const first = `${c.row.at ?? c.row.limits ?? 'usual'}-${c.first}`;
         const targets = [[first, c.upstream[0]], ...(c.arrangement === 'pair' ? [[`usual-${nextDialect(c.first)}`, c.upstream[1]]] : [])];
         return modelOf(c.model, targets, {}, c.row.window ? { [c.upstream[0]]: 8000, [c.upstream[1]]: 200000 } : {});
 };
