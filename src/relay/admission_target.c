@@ -216,6 +216,18 @@ static void cool(struct slot *slot, const struct target_note *n, int64_t now_ms)
         text_clean(slot->cool.why, sizeof slot->cool.why - 1);
 }
 
+/* What a probe says that met a fault which is no mark. Most: it answered, though not as we wish, and the
+ * circuit is fine. But what might be about our key or the model does not bring back one that is out for such
+ * a reason. */
+static void judge_probe(struct visit *v, struct breaker_state *b, const struct upstream_fault *f,
+                        int64_t now_ms)
+{
+        if (!f || v->note->silent || (b->out && fault_row(f->kind)->mark == MARK_OUT))
+                breaker_drop(b);
+        else
+                breaker_note(b, &v->ask->version->breaker, true, NULL, now_ms);
+}
+
 /* Once for all processes: what changes the breaker says so. */
 static void judge(struct visit *v, struct slot *slot, int64_t now_ms)
 {
@@ -228,11 +240,8 @@ static void judge(struct visit *v, struct slot *slot, int64_t now_ms)
         if (n->silent || (f && (n->plan.mark == MARK_NONE || n->plan.mark == MARK_COOL))) {
                 if (f && n->plan.mark == MARK_COOL)
                         cool(slot, n, now_ms);
-                /* It answered, though not as we wish: the circuit is fine. */
-                if (probe && f && !n->silent)
-                        breaker_note(b, &v->ask->version->breaker, true, NULL, now_ms);
-                else if (probe)
-                        breaker_drop(b);
+                if (probe)
+                        judge_probe(v, b, f, now_ms);
         } else if (f && n->plan.mark == MARK_OUT) {
                 if (breaker_out(b, probe, v->ask->credentials, &fault, now_ms))
                         log_error("%s is out of service: %s%s%s", slot->name, fault_row(f->kind)->name,
@@ -246,15 +255,20 @@ static void judge(struct visit *v, struct slot *slot, int64_t now_ms)
         }
 }
 
+/* A model that changes is worth a line; one that changes all the time is not worth one each time. */
 static void note_served(struct slot *slot, const char *served)
 {
-        if (!served || !*served || strncmp(slot->served, served, sizeof slot->served - 1) == 0)
+        enum { QUIET_S = 600 };
+        char name[SLOT_SERVED];
+        int64_t now = clock_unix();
+        snprintf(name, sizeof name, "%s", served ? served : "");
+        text_clean(name, sizeof name - 1);
+        if (!name[0] || strcmp(slot->served, name) == 0)
                 return;
-        if (slot->served[0])
-                log_warn("%s is served by the model %s now; it was %s", slot->name, served, slot->served);
-        snprintf(slot->served, sizeof slot->served, "%s", served);
-        text_clean(slot->served, sizeof slot->served - 1);
-        slot->served_since = clock_unix();
+        if (slot->served[0] && now - slot->served_since >= QUIET_S)
+                log_warn("%s is served by the model %s now; it was %s", slot->name, name, slot->served);
+        memcpy(slot->served, name, sizeof name);
+        slot->served_since = now;
 }
 
 /* Embeddings of many inputs take several calls for one turn: those count as they were made, and delay the

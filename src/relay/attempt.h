@@ -28,12 +28,12 @@ struct relay_run {
         int64_t deadline_ms;    /* of the version's total, on clock_now_ms() */
         int64_t last_write_ms;
         struct fault_tally tally;
-        const char *adjusted;    /* for x-tollgate-adjusted, or NULL */
-        bool provoked;           /* it reaches into the provider's account: a refusal may be its own doing */
-        bool answered;           /* the client has its answer, or nothing more can be told */
-        bool streams;            /* the answer is a stream: keep-alives may go out before it */
-        void *keepalive_encoder; /* of the client's stream, before any attempt has one */
-        struct permit account;   /* what admission_enter() took */
+        const char *adjusted;      /* for x-tollgate-adjusted, or NULL */
+        bool provoked;             /* as fitted last, it reaches into the provider's account */
+        bool answered;             /* the client has its answer, or nothing more can be told */
+        bool streams;              /* the answer is a stream: keep-alives may go out before it */
+        void *keepalive_encoder;   /* of the client's stream, before any attempt has one */
+        struct permit account;     /* what admission_enter() took */
         struct limit_views limits; /* of the account, for the headers, if `limited` */
         bool limited;
         bool images_fetched; /* the request is no longer what the client's bytes say */
@@ -58,9 +58,10 @@ struct attempt {
         struct upstream_quota quota; /* what the provider's headers said of its limits */
         bool sent;                   /* something may have gone out to the provider */
         int64_t calls;               /* upstream: of embeddings there may be several */
-        bool besides;                /* another one runs at the same time: nothing may keep that waiting */
-        int64_t streamed_bytes;      /* of text and arguments that came */
-        int64_t first_token_ms;      /* from its start to its first content; 0: none came */
+        bool provoked;          /* by the caller's own references or target: a refusal may be its doing */
+        bool besides;           /* another one runs at the same time: nothing may keep that waiting */
+        int64_t streamed_bytes; /* of text and arguments that came */
+        int64_t first_token_ms; /* from its start to its first content; 0: none came */
         struct chat_usage usage;
         const char *adjusted, *served_model, *upstream_request_id; /* or NULL */
         bool fast;                                                 /* the provider's own bytes pass */

@@ -155,11 +155,10 @@ static bool send_pending(struct pump *p)
                 return false;
         }
         /* Of two, one has the client's ear. */
-        if (p->x.race && p->x.race->winner != &p->x)
-                return true;
-        if (p->hold && !p->whole)
+        bool heard = p->content || run->content_sent, other = p->x.race && p->x.race->winner != &p->x;
+        if (other || !heard || (p->hold && !p->whole))
                 return hold_back(p);
-        if (!(p->content || run->content_sent) || !p->pending.len)
+        if (!p->pending.len)
                 return true;
         if (!run->begun)
                 deliver_prepare(run, p->x.attempt->target, p->x.attempt->served_model, true);
@@ -170,7 +169,8 @@ static bool send_pending(struct pump *p)
         buf_reset(&p->pending);
         /* A client that reads slowly is not the provider's silence; but neither is what goes out always
          * content: pings pass too. */
-        p->x.times.progress_ms += run->last_write_ms - before;
+        if (p->x.times.progress_ms && ok)
+                p->x.times.progress_ms += run->last_write_ms - before;
         return ok;
 }
 

@@ -104,12 +104,14 @@ static void count_fault(struct walk *w, enum fault_kind kind, int status, int64_
                 &(struct upstream_fault){.kind = kind, .status = status, .retry_after_ms = retry_after_ms});
 }
 
+/* The caller is told why it was not asked, unless its own failure was counted before. */
 static void close_candidate(struct walk *w, struct candidate *c, enum fault_kind kind, int status,
                             int64_t retry_after_ms)
 {
         c->closed = true;
         c->again = false;
-        count_fault(w, kind, status, retry_after_ms);
+        if (!c->tries)
+                count_fault(w, kind, status, retry_after_ms);
 }
 
 /* booked: it would have waited in the queue, and that did not help either. */
@@ -132,8 +134,8 @@ static void not_admitted(struct walk *w, struct candidate *c, const struct targe
 
 /* ---- one attempt ---- */
 
-/* Asks the shared state. False: not now, and not_admitted() was told. */
-static bool admit(struct walk *w, struct attempt *at, struct candidate *c, int64_t wait_ms, bool again,
+/* Asks the shared state. False: not now. */
+static bool admit(struct walk *w, struct attempt *at, const struct candidate *c, int64_t wait_ms, bool again,
                   struct target_answer *answer)
 {
         const struct relay_call *call = w->run->call;
@@ -148,8 +150,6 @@ static bool admit(struct walk *w, struct attempt *at, struct candidate *c, int64
                 .credentials = admission_credentials(c->target->provider),
         };
         admission_target(call->env, call->arena, &at->ask, &at->permit, answer);
-        if (!answer->go)
-                not_admitted(w, c, answer, wait_ms > 0);
         return answer->go;
 }
 
@@ -157,6 +157,7 @@ static void begin_attempt(struct walk *w, struct attempt *at, struct candidate *
 {
         struct relay_run *run = w->run;
         at->started_ms = clock_now_ms();
+        at->provoked = walk_is_direct(run) || run->provoked;
         run->record->attempts++;
         run->record->retries += c->tries > 0;
         c->tries++;
@@ -262,6 +263,21 @@ static bool any_can_go_on(const struct walk *w)
         return false;
 }
 
+/* The total ran out before the target had half the time that it may take, or while it spoke: no word on it.
+ */
+static bool cut_short(const struct walk *w, const struct attempt *at)
+{
+        const struct relay_run *run = w->run;
+        const struct config_timeouts *t = &at->target->provider->timeouts;
+        int64_t now_ms = clock_now_ms(), total = run->deadline_ms - run->call->started_ms;
+        int64_t may = run->record->streamed ? t->first_token_ms : t->attempt_ms;
+        if (at->fault.kind != FAULT_ATTEMPT_TIME || now_ms < run->deadline_ms)
+                return false;
+        if (may <= 0 || may > total)
+                may = total;
+        return at->first_token_ms > 0 || (now_ms - at->started_ms) * 2 < may;
+}
+
 /* Judged, told in the log, counted, settled. */
 static struct fault_plan fail(struct walk *w, struct attempt *at, const struct candidate *c)
 {
@@ -271,7 +287,7 @@ static struct fault_plan fail(struct walk *w, struct attempt *at, const struct c
         scrub_fault(run->call->arena, run->call->env->config, f);
         const struct fault_moment moment = {
                 .content_sent = !any_can_go_on(w),
-                .provoked = walk_is_direct(w->run) || run->provoked,
+                .provoked = at->provoked,
                 .tries = c->tries,
                 .time_left_ms = run->deadline_ms - clock_now_ms(),
                 .day_left_ms = f->per_day ? day_left_ms(at->target->provider) : 0,
@@ -284,7 +300,7 @@ static struct fault_plan fail(struct walk *w, struct attempt *at, const struct c
         if (f->kind == FAULT_RATE_LIMIT && plan.cool_ms > f->retry_after_ms)
                 f->retry_after_ms = plan.cool_ms;
         fault_count(&run->tally, f);
-        settle(w, at, false, &plan);
+        settle(w, at, false, cut_short(w, at) ? NULL : &plan);
         return plan;
 }
 
@@ -352,15 +368,34 @@ static const struct fit *open_besides(struct hedge *h, struct attempt *second)
         return NULL;
 }
 
+/* It could not be made ready: no attempt, and the walk may come to this target yet. */
+static void take_back(struct walk *w, struct attempt *at, struct candidate *c)
+{
+        struct relay_run *run = w->run;
+        admission_give_back(run->call->env, &at->permit);
+        c->tries--;
+        run->record->attempts--;
+        run->record->hedges--;
+}
+
+/* One that was only slower may still be asked, should the other break. */
 static void ended_besides(struct hedge *h, struct attempt *other, enum attempt_result result)
 {
         struct walk *w = h->context;
         struct candidate *c = candidate_of(w, other->target);
-        c->closed = true;
-        if (result == ATTEMPT_FAILED)
+        c->closed = result == ATTEMPT_FAILED;
+        if (c->closed) {
                 fail(w, other, c);
-        else
-                settle(w, other, false, NULL);
+                return;
+        }
+        if (!other->sent) {
+                take_back(w, other, c);
+                return;
+        }
+        /* It would have taken longer than this: else nothing that is slow is ever known to be. */
+        if (!other->besides && !other->first_token_ms && !w->run->stop)
+                other->first_token_ms = clock_now_ms() - other->started_ms;
+        settle(w, other, false, NULL);
 }
 
 /* When the first one counts as late: by the version's time, or by what the target itself lately took. */
@@ -400,8 +435,10 @@ static void ask(struct walk *w, struct candidate *c, int64_t wait_ms)
         }
         *at = (struct attempt){
                 .run = run, .target = c->target, .dialect = dialect_by_name(c->target->provider->dialect)};
-        if (!admit(w, at, c, wait_ms, c->tries > 0, &answer))
+        if (!admit(w, at, c, wait_ms, c->tries > 0, &answer)) {
+                not_admitted(w, c, &answer, wait_ms > 0);
                 return;
+        }
         int64_t ahead = env->state && answer.at_ms ? answer.at_ms - state_now_ms(env->state) : 0;
         if (ahead > 0 && !wait_for(w, ahead, true)) {
                 admission_give_back(env, &at->permit);
@@ -426,15 +463,6 @@ static void ask(struct walk *w, struct candidate *c, int64_t wait_ms)
         run->answered = true;
 }
 
-/* Its time is too far away. What it waits for is told, unless its own failure was. */
-static void give_up_waiting(struct walk *w, struct candidate *c, int64_t wait_ms)
-{
-        if (!c->tries)
-                count_fault(w, c->waits_for, 0, wait_ms);
-        c->again = false;
-        c->closed = true;
-}
-
 /* False: it can't be waited for. *booked: how long it may wait for a turn at a limit. */
 static bool wait_until_ready(struct walk *w, const struct candidate *c, int64_t wait_ms, int64_t *booked)
 {
@@ -454,8 +482,8 @@ static bool step(struct walk *w)
                 return false;
         if (wait_until_ready(w, c, c->ready_ms - now_ms, &booked))
                 ask(w, c, booked);
-        else
-                give_up_waiting(w, c, c->ready_ms - now_ms);
+        else /* its time is too far away */
+                close_candidate(w, c, c->waits_for, 0, c->ready_ms - now_ms);
         return !w->over;
 }
 

@@ -196,6 +196,7 @@ struct seen {
         int begun, flushes;
         int64_t first_ms; /* when the head came, on clock_now_ms() */
         int leave_after;  /* writes; 0: never */
+        int write_ms;     /* a write takes this long */
         int writes;
         int fds[2]; /* the connection: [0] is the relay's end */
         bool hung_up;
@@ -214,6 +215,7 @@ static bool seen_write(void *context, const char *bytes, size_t len)
 {
         struct seen *s = context;
         assert_int_equal(s->begun, 1);
+        usleep((useconds_t)s->write_ms * 1000);
         buf_add(&s->body, bytes, len);
         return !s->leave_after || ++s->writes < s->leave_after;
 }
@@ -250,7 +252,7 @@ struct world {
         _Atomic int64_t skipped_ms; /* how far its clock is ahead of the machine's */
         struct relay_waiting waiting;
         const struct config_account *account;
-        const char *caller;
+        const char *caller, *betas;
         struct relay_record record;
         struct seen seen;
         int64_t took_ms;
@@ -392,6 +394,7 @@ static void world_chat(struct world *w, const char *dialect, const char *body, b
         const struct client_input in = {
                 .arena = w->arena,
                 .body = str_of(body),
+                .betas = w->betas,
                 .content_type = "application/json",
                 .query = &no_query,
                 .path_model = d->id == DIALECT_GEMINI ? "asked" : NULL,
