@@ -64,7 +64,8 @@ static bool note_content(struct pump *p)
                 return false;
         }
         p->content = true;
-        at->first_token_ms = p->x.times.progress_ms - p->x.times.started_ms;
+        int64_t took = p->x.times.progress_ms - p->x.times.started_ms;
+        at->first_token_ms = took > 0 ? took : 1; /* 0: none came */
         if (!run->content_sent)
                 run->record->first_token_ms = p->x.times.progress_ms - run->call->started_ms;
         return true;

@@ -47,21 +47,23 @@ static void set_candidates(struct walk *w)
 
 /* ---- whom next ---- */
 
-/* A second try goes first, then the first target that may be asked now, then the one whose time comes
- * soonest. */
+/* A second try goes first, then the first target that may be asked now and was not yet, then one that was
+ * (slower than another, or cooled down), then the one whose time comes soonest. */
 static struct candidate *next_candidate(struct walk *w, int64_t now_ms)
 {
-        struct candidate *soonest = NULL;
+        struct candidate *soonest = NULL, *asked_before = NULL;
         for (size_t i = 0; i < w->count; i++) {
                 struct candidate *c = &w->candidates[i];
                 if (c->closed)
                         continue;
-                if (c->again || c->ready_ms <= now_ms)
+                if (c->again || (c->ready_ms <= now_ms && !c->tries))
                         return c;
+                if (c->ready_ms <= now_ms && !asked_before)
+                        asked_before = c;
                 if (!soonest || c->ready_ms < soonest->ready_ms)
                         soonest = c;
         }
-        return soonest;
+        return asked_before ? asked_before : soonest;
 }
 
 static int64_t queue_left(const struct walk *w)
