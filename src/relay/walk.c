@@ -6,7 +6,7 @@
 #include "relay/rescue.h"
 
 /* Those who wait for the same cool-down do not all come back in the same moment. */
-enum { COOLED_SPREAD_MS = 250, BYTES_A_TOKEN = 4 };
+enum { COOLED_SPREAD_MS = 250 };
 
 struct candidate {
         const struct config_target *target;
@@ -190,28 +190,11 @@ static void add_usage(struct chat_usage *sum, const struct chat_usage *u)
         sum->reasoning += u->reasoning;
 }
 
-/* The provider's count, else what was streamed, else what was reserved; nothing where it gave an error. */
-static void reckon_usage(struct attempt *at, bool answered)
-{
-        struct chat_usage *u = &at->usage;
-        const struct upstream_fault *f = &at->fault;
-        if (u->known || !at->sent)
-                return;
-        if (!answered && (f->status >= 400 || (f->kind && !fault_row(f->kind)->asked)))
-                return;
-        u->known = u->estimated = true;
-        u->input = at->estimate.input;
-        u->output = at->streamed_bytes > 0 ? at->streamed_bytes / BYTES_A_TOKEN + 1
-                                           : at->permit.tokens - at->estimate.input;
-        if (u->output < 0)
-                u->output = 0;
-}
-
 /* plan NULL and not answered: it says nothing of the target. */
 static void settle(struct walk *w, struct attempt *at, bool answered, const struct fault_plan *plan)
 {
         struct relay_run *run = w->run;
-        reckon_usage(at, answered);
+        attempt_reckon(at, answered);
         const struct chat_usage *u = &at->usage;
         const struct target_note note = {
                 .fault = plan ? &at->fault : NULL,
