@@ -12,6 +12,7 @@ struct candidate {
         const struct config_target *target;
         int64_t tries;
         bool closed;               /* not for this request any more */
+        bool slow;                 /* another one was heard before it: after all that may be asked now */
         bool again;                /* its next try is a second one: it goes before other targets */
         int64_t ready_ms;          /* clock_now_ms(): not before */
         enum fault_kind waits_for; /* FAULT_COOLING, FAULT_AT_LIMIT; FAULT_NONE: nothing */
@@ -47,8 +48,8 @@ static void set_candidates(struct walk *w)
 
 /* ---- whom next ---- */
 
-/* A second try goes first, then the first target that may be asked now, then the one whose time comes
- * soonest. */
+/* A second try goes first, then the first target that may be asked now, then one that was slow, then the one
+ * whose time comes soonest. */
 static struct candidate *next_candidate(struct walk *w, int64_t now_ms)
 {
         struct candidate *soonest = NULL;
@@ -56,7 +57,7 @@ static struct candidate *next_candidate(struct walk *w, int64_t now_ms)
                 struct candidate *c = &w->candidates[i];
                 if (c->closed)
                         continue;
-                if (c->again || c->ready_ms <= now_ms)
+                if (c->again || (c->ready_ms <= now_ms && !c->slow))
                         return c;
                 if (!soonest || c->ready_ms < soonest->ready_ms)
                         soonest = c;
@@ -375,6 +376,7 @@ static void ended_besides(struct hedge *h, struct attempt *other, enum attempt_r
                 take_back(w, other, c);
                 return;
         }
+        c->slow = true;
         /* It would have taken longer than this: else nothing that is slow is ever known to be. */
         if (!other->besides && !other->first_token_ms && !w->run->stop)
                 other->first_token_ms = clock_now_ms() - other->started_ms;
