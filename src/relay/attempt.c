@@ -7,7 +7,7 @@
 #include "upstream/echo.h"
 #include "upstream/fetch.h"
 
-enum { EDITS_MAX = 64, BODY_EXTRA = 1 << 20, ECHO_FLUSH = 32 << 10 };
+enum { EDITS_MAX = 64, BODY_EXTRA = 1 << 20, ECHO_FLUSH = 32 << 10, BYTES_A_TOKEN = 4 };
 
 /* ---- images by URL ---- */
 
@@ -135,7 +135,7 @@ static enum attempt_result end_whole(struct question *q, bool ok)
 
 static void release_whole(struct question *q)
 {
-        buf_release(&q->exchange->body);
+        exchange_free(q->exchange);
 }
 
 static void question_of_whole(struct question *q)
@@ -160,6 +160,22 @@ void attempt_record(const struct attempt *at)
         record->served_model = at->served_model;
         record->usage = at->usage;
         record->fast_path = at->fast;
+}
+
+void attempt_reckon(struct attempt *at, bool answered)
+{
+        struct chat_usage *u = &at->usage;
+        const struct upstream_fault *f = &at->fault;
+        if (u->known || !at->sent)
+                return;
+        if (!answered && (f->status >= 400 || (f->kind && !fault_row(f->kind)->asked)))
+                return;
+        u->known = u->estimated = true;
+        u->input = at->estimate.input;
+        u->output = at->streamed_bytes > 0 ? at->streamed_bytes / BYTES_A_TOKEN + 1
+                                           : at->permit.tokens - at->estimate.input;
+        if (u->output < 0)
+                u->output = 0;
 }
 
 /* In the arena, as all that would stand on the stack below the whole stream. */

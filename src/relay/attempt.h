@@ -84,7 +84,8 @@ struct hedge {
         const struct fit *(*open)(struct hedge *h, struct attempt *second);
         /* ATTEMPT_FAILED: its fault, to be counted and judged as that of any attempt; the other one goes on.
          * ATTEMPT_OVER: ended by us, as the other one was heard first (or, if its err is set, for want of
-         * something here); says nothing of its target. Usage and streamed_bytes tell what it cost. */
+         * something here; perhaps before it was sent); its target may be asked again. Usage and
+         * streamed_bytes tell what it cost. */
         void (*ended)(struct hedge *h, struct attempt *other, enum attempt_result result);
         void *context;
 };
@@ -154,11 +155,16 @@ struct exchange {
         struct transfer *transfer;  /* while it runs */
         enum fault_kind late;       /* a time that ran out */
         struct exchange_race *race; /* NULL: it is alone */
-        struct buf body;            /* initialised and released by the caller */
+        struct buf body;            /* initialised by the caller, released by exchange_free() */
+        int64_t metered;            /* bytes of it counted in flight */
         int status;
         const char *content_type;
 };
 
+/* One more piece of the body, counted. False: no room (attempt->err), or more than may be (body.failed). */
+bool exchange_collect(struct exchange *x, const char *bytes, size_t len);
+/* The body, and its bytes in flight. */
+void exchange_free(struct exchange *x);
 /* Runs it to its end. False: attempt->fault, or run->stop. A status of 400 and above is a fault. */
 bool exchange_run(struct exchange *x);
 /* After an event on the client's descriptor: run->stop where it has left. */
@@ -185,6 +191,9 @@ bool exchange_pause(struct attempt *at, int64_t ms);
 /* ---- one attempt ---- */
 enum attempt_result attempt_chat(struct attempt *at, const struct chat_request *original,
                                  const struct fit *fit);
+/* Its usage, where nobody counted: what was streamed, else what was reserved; nothing where it gave an error.
+ */
+void attempt_reckon(struct attempt *at, bool answered);
 /* What of an attempt the record tells. */
 void attempt_record(const struct attempt *at);
 

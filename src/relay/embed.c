@@ -60,7 +60,7 @@ static bool ask_batch(struct attempt *at, const struct embed_request *batch, con
 {
         const struct relay_call *call = at->run->call;
         struct wire_request wire = {.method = "POST"};
-        struct exchange x = {0};
+        struct exchange x = {.attempt = at};
         bool ok = false;
         buf_init(&wire.body, (size_t)call->env->config->max_body * 2 + BODY_EXTRA);
         if (!at->dialect->encode_embed_request(call->arena, batch, target, &wire, &at->err))
@@ -75,7 +75,7 @@ static bool ask_batch(struct attempt *at, const struct embed_request *batch, con
                 ok = at->dialect->decode_embed_reply(call->arena, body, batch->input_count, part, &at->fault);
         }
 out:
-        buf_release(&x.body);
+        exchange_free(&x);
         buf_release(&wire.body);
         return ok;
 }
@@ -170,7 +170,7 @@ static enum attempt_result ask_patched(struct attempt *at, const struct embed_fi
         const struct relay_call *call = at->run->call;
         static const char *const model_paths[] = {"model", NULL};
         struct wire_request wire = {.method = "POST", .path = "/embeddings"};
-        struct exchange x = {0};
+        struct exchange x = {.attempt = at};
         struct embed_reply reply = {0};
         struct buf model;
         enum attempt_result result = ATTEMPT_FAILED;
@@ -198,7 +198,7 @@ static enum attempt_result ask_patched(struct attempt *at, const struct embed_fi
         else if (result == ATTEMPT_FAILED && at->fault.kind == FAULT_NONE)
                 at->fault = (struct upstream_fault){.kind = FAULT_MALFORMED, .status = x.status};
 out:
-        buf_release(&x.body);
+        exchange_free(&x);
         buf_release(&model);
         buf_release(&wire.body);
         return result;

@@ -61,10 +61,25 @@ void exchange_look_for_client(struct relay_run *run)
         }
 }
 
+bool exchange_collect(struct exchange *x, const char *bytes, size_t len)
+{
+        if (!deliver_meter(x->attempt, (int64_t)len))
+                return false;
+        x->metered += (int64_t)len;
+        return buf_add(&x->body, bytes, len);
+}
+
 static bool collect(void *context, const char *bytes, size_t len)
 {
-        struct exchange *x = context;
-        return deliver_meter(x->attempt, (int64_t)len) && buf_add(&x->body, bytes, len);
+        return exchange_collect(context, bytes, len);
+}
+
+/* Now and not with the call: the next attempt needs the room. */
+void exchange_free(struct exchange *x)
+{
+        buf_release(&x->body);
+        deliver_meter_less(x->attempt->run, x->metered);
+        x->metered = 0;
 }
 
 bool exchange_claims(struct exchange *x)

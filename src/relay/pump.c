@@ -194,7 +194,7 @@ static bool pump_bytes(void *context, const char *bytes, size_t len)
         if (p->whole)
                 return true;
         if (!is_event_stream(transfer_content_type(p->x.transfer)))
-                return deliver_meter(p->x.attempt, (int64_t)len) && buf_add(&p->x.body, bytes, len);
+                return exchange_collect(&p->x, bytes, len);
         if (!sse_feed(p->sse, bytes, len)) {
                 p->failed = true;
                 p->x.attempt->fault = (struct upstream_fault){.kind = FAULT_MALFORMED};
@@ -287,7 +287,7 @@ static enum attempt_result end_stream(struct question *q, bool ok)
 static void release_stream(struct question *q)
 {
         struct pump *p = q->state;
-        buf_release(&p->x.body);
+        exchange_free(&p->x);
         deliver_meter_less(run_of(p), p->held);
         buf_release(&p->pending);
         arena_free(p->scratch);

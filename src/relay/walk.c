@@ -6,12 +6,13 @@
 #include "relay/rescue.h"
 
 /* Those who wait for the same cool-down do not all come back in the same moment. */
-enum { COOLED_SPREAD_MS = 250, BYTES_A_TOKEN = 4 };
+enum { COOLED_SPREAD_MS = 250 };
 
 struct candidate {
         const struct config_target *target;
         int64_t tries;
         bool closed;               /* not for this request any more */
+        bool slow;                 /* another one was heard before it: after all that may be asked now */
         bool again;                /* its next try is a second one: it goes before other targets */
         int64_t ready_ms;          /* clock_now_ms(): not before */
         enum fault_kind waits_for; /* FAULT_COOLING, FAULT_AT_LIMIT; FAULT_NONE: nothing */
@@ -47,23 +48,21 @@ static void set_candidates(struct walk *w)
 
 /* ---- whom next ---- */
 
-/* A second try goes first, then the first target that may be asked now and was not yet, then one that was
- * (slower than another, or cooled down), then the one whose time comes soonest. */
+/* A second try goes first, then the first target that may be asked now, then one that was slow, then the one
+ * whose time comes soonest. */
 static struct candidate *next_candidate(struct walk *w, int64_t now_ms)
 {
-        struct candidate *soonest = NULL, *asked_before = NULL;
+        struct candidate *soonest = NULL;
         for (size_t i = 0; i < w->count; i++) {
                 struct candidate *c = &w->candidates[i];
                 if (c->closed)
                         continue;
-                if (c->again || (c->ready_ms <= now_ms && !c->tries))
+                if (c->again || (c->ready_ms <= now_ms && !c->slow))
                         return c;
-                if (c->ready_ms <= now_ms && !asked_before)
-                        asked_before = c;
                 if (!soonest || c->ready_ms < soonest->ready_ms)
                         soonest = c;
         }
-        return asked_before ? asked_before : soonest;
+        return soonest;
 }
 
 static int64_t queue_left(const struct walk *w)
@@ -192,28 +191,11 @@ static void add_usage(struct chat_usage *sum, const struct chat_usage *u)
         sum->reasoning += u->reasoning;
 }
 
-/* The provider's count, else what was streamed, else what was reserved; nothing where it gave an error. */
-static void reckon_usage(struct attempt *at, bool answered)
-{
-        struct chat_usage *u = &at->usage;
-        const struct upstream_fault *f = &at->fault;
-        if (u->known || !at->sent)
-                return;
-        if (!answered && (f->status >= 400 || (f->kind && !fault_row(f->kind)->asked)))
-                return;
-        u->known = u->estimated = true;
-        u->input = at->estimate.input;
-        u->output = at->streamed_bytes > 0 ? at->streamed_bytes / BYTES_A_TOKEN + 1
-                                           : at->permit.tokens - at->estimate.input;
-        if (u->output < 0)
-                u->output = 0;
-}
-
 /* plan NULL and not answered: it says nothing of the target. */
 static void settle(struct walk *w, struct attempt *at, bool answered, const struct fault_plan *plan)
 {
         struct relay_run *run = w->run;
-        reckon_usage(at, answered);
+        attempt_reckon(at, answered);
         const struct chat_usage *u = &at->usage;
         const struct target_note note = {
                 .fault = plan ? &at->fault : NULL,
@@ -394,6 +376,7 @@ static void ended_besides(struct hedge *h, struct attempt *other, enum attempt_r
                 take_back(w, other, c);
                 return;
         }
+        c->slow = true;
         /* It would have taken longer than this: else nothing that is slow is ever known to be. */
         if (!other->besides && !other->first_token_ms && !w->run->stop)
                 other->first_token_ms = clock_now_ms() - other->started_ms;

@@ -21,14 +21,42 @@ static char *sleeps_once(const char *request)
         return strdup(SSE_HEAD O_ROLE O_WORD("one two") O_END);
 }
 
+enum { MUCH = 300000 };
+
+static char *answers_at_length(const char *request)
+{
+        char *answer = malloc(MUCH + 1000);
+        strcpy(answer, strstr(request, "w-odd") ? JSON_HEAD "{\"odd\":true}" : WHOLE("one two"));
+        size_t len = strlen(answer);
+        memset(answer + len, ' ', MUCH);
+        answer[len + MUCH] = '\0';
+        return answer;
+}
+
+/* Signs of life, and not a word. */
+static char *pings(const char *request)
+{
+        struct buf out;
+        (void)request;
+        buf_init(&out, 1 << 20);
+        buf_adds(&out, SSE_HEAD A_BEGIN);
+        for (int i = 0; i < 1000; i++)
+                buf_adds(&out, A_EVENT("ping", ""));
+        buf_adds(&out, A_TEXT("0") A_WORD("0", "one two") A_CLOSE("0") A_STOP("end_turn"));
+        return out.data;
+}
+
 static const struct script scripts[] = {
+        {.model = "w-odd", .make = answers_at_length},
+        {.model = "w-long", .make = answers_at_length},
+        {.model = "a-pings", .make = pings},
         {.model = "sleeps-once", .make = sleeps_once},
         {.model = "o-quick", .steps = {{0, SSE_HEAD O_ROLE O_WORD("one two") O_END}}},
         {.model = "o-silent", .steps = {{5000, SSE_HEAD O_ROLE O_WORD("LATE") O_END}}},
         {.model = "o-talks", .steps = {{0, SSE_HEAD O_ROLE O_WORD("one ")}, {5000, O_WORD("two") O_END}}},
         {.model = "o-cut", .steps = {{0, SSE_HEAD O_ROLE O_WORD("one ")}}},
         {.model = "a-begins-late",
-         .steps = {{0, SSE_HEAD A_BEGIN},
+         .steps = {{0, SSE_HEAD A_BEGIN A_EVENT("ping", "")},
                    {200, A_TEXT("0") A_WORD("0", "one two") A_CLOSE("0") A_STOP("end_turn")}}},
         {.model = "a-gone", .steps = {{500, GONE}}},
         {.model = "w-quick", .steps = {{0, WHOLE("one two")}}},
@@ -258,6 +286,43 @@ static void what_the_second_is_asked_says_nothing_of_the_first(void **state)
         world_end(&w);
 }
 
+/* ---- memory ---- */
+
+/* What one attempt took is free for the next. */
+static void an_attempt_gives_its_memory_back(void **state)
+{
+        (void)state;
+        struct world w;
+        start(&w);
+        w.config.max_memory = MUCH * 3 / 2;
+        world_target(&w, "openai", "w-odd");
+        world_target(&w, "openai", "w-long");
+        ask_whole(&w);
+        assert_int_equal(w.seen.head.status, 200);
+        assert_true(world_has(&w, "one two"));
+        assert_int_equal(w.record.attempts, 2);
+        world_end(&w);
+}
+
+static void what_waits_for_content_is_counted(void **state)
+{
+        (void)state;
+        struct world w;
+        start(&w);
+        w.config.max_memory = 10000;
+        world_target(&w, "anthropic", "a-pings");
+        ask_with(&w, &asks[ASK_ANTHROPIC], "");
+        assert_int_equal(w.seen.head.status, 503);
+        assert_false(world_has(&w, "one two"));
+        world_end(&w);
+        start(&w);
+        w.config.max_memory = 1 << 20;
+        world_target(&w, "anthropic", "a-pings");
+        ask_with(&w, &asks[ASK_ANTHROPIC], "");
+        assert_heard(&w, &asks[ASK_ANTHROPIC], "t:one two");
+        world_end(&w);
+}
+
 /* ---- rescues ---- */
 
 /* A write that takes its time before the target has spoken is no silence of the target's. */
@@ -270,9 +335,7 @@ static void a_slow_client_is_no_stall_of_the_rescuer(void **state)
         w.seen.write_ms = 20;
         world_target(&w, "openai", "o-cut");
         world_target(&w, "anthropic", "a-begins-late");
-        ask_with(&w, &asks[ASK_OPENAI], ",\"stream_options\":{\"include_usage\":true}");
-        assert_heard(&w, &asks[ASK_OPENAI], "t:one two");
-        ask_with((world_again(&w), &w), &asks[ASK_ANTHROPIC], "");
+        ask_with(&w, &asks[ASK_ANTHROPIC], "");
         assert_heard(&w, &asks[ASK_ANTHROPIC], "t:one two");
         world_end(&w);
 }
@@ -304,6 +367,8 @@ int main(void)
                 cmocka_unit_test(who_lost_may_still_come_to_the_rescue),
                 cmocka_unit_test(who_loses_is_known_to_be_slow),
                 cmocka_unit_test(what_the_second_is_asked_says_nothing_of_the_first),
+                cmocka_unit_test(an_attempt_gives_its_memory_back),
+                cmocka_unit_test(what_waits_for_content_is_counted),
                 cmocka_unit_test(a_slow_client_is_no_stall_of_the_rescuer),
         };
         return cmocka_run_group_tests(tests, set_up, tear_down);

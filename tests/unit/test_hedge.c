@@ -245,6 +245,8 @@ static void who_was_heard_breaks(void **state)
                                 assert_heard(&w, &asks[i], "t:one two");
                         else
                                 assert_broken(&w, &asks[i]);
+                        /* The silent one is not waited for again, while there are others. */
+                        assert_int_equal(w.record.attempts, rescued ? 3 : 2);
                         assert_true(provider_saw_leave(left + 1));
                         world_end(&w);
                 }

@@ -105,7 +105,7 @@ static const struct script scripts[] = {
         {.model = "o-stalls", .steps = {{0, SSE_HEAD O_ROLE O_WORD("one tw")}}, .linger_ms = 3000},
         {.model = "o-error",
          .steps = {{0, SSE_HEAD O_ROLE O_WORD("one")},
-                   {20,
+                   {100,
                     O_WORD(" tw") "data: {\"error\":{\"message\":\"no\",\"type\":\"server_error\"}}\n\n"}}},
         {.model = "o-all",
          .steps = {{0, SSE_HEAD O_ROLE O_WORD("o") O_WORD("ne two th") O_WORD("ree") O_END}}},
@@ -122,7 +122,7 @@ static const struct script scripts[] = {
          .steps = {{0, SSE_HEAD A_BEGIN A_TEXT("0") A_WORD("0", "one two") A_WORD("0", " three") A_CLOSE("0")
                                A_STOP("end_turn")}}},
         {.model = "a-error",
-         .steps = {{0, SSE_HEAD A_BEGIN A_TEXT("0") A_WORD("0", "one ")}, {20, A_WORD("0", "tw") A_ERROR}}},
+         .steps = {{0, SSE_HEAD A_BEGIN A_TEXT("0") A_WORD("0", "one ")}, {100, A_WORD("0", "tw") A_ERROR}}},
         {.model = "a-two",
          .steps = {{0, SSE_HEAD A_BEGIN A_TEXT("0") A_WORD("0", "one ") A_CLOSE("0") A_TEXT("1")
                                A_WORD("1", "two three") A_CLOSE("1") A_STOP("end_turn")}}},
@@ -648,7 +648,7 @@ static void held_streams_fail_over(void **state)
                         struct world w;
                         print_message("%s: %s, %s\n", asks[i].dialect, first[k], second[k]);
                         broken_world(&w, RESCUE_HOLD);
-                        w.config.keepalive_ms = 60;
+                        w.config.keepalive_ms = k == 0 ? 60 : 0;
                         model(&w, first[k]);
                         model(&w, second[k]);
                         ask_with(&w, &asks[i], "");
