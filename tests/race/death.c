@@ -7,20 +7,25 @@
 #include <sched.h>
 #include <time.h>
 
-enum { PROCESSES = 4, THREADS = 8, KILLS = 50, GRANTS = 200000, CONCURRENT = 6, TARGETS = 3 };
+enum { PROCESSES = 4, THREADS = 8, KILLS = 50, GRANTS = 200000, CONCURRENT = 6, TARGETS = 3, LINE = 2 };
+
+/* One snapshot holds one number: of the targets only the first is counted. */
+enum { AT_TARGET, AT_ACCOUNT, AT_MANY };
+static const int at_once[AT_MANY] = {CONCURRENT, LINE};
 
 struct field {
         _Atomic int64_t now_ms;
         atomic_size_t grant_count;
-        _Atomic uint64_t flying; /* calls that hold a lease, 16 bits for each process */
-        atomic_uint epoch;       /* odd: one is being killed, and its part of `flying` says nothing */
-        atomic_int passed, complaints;
-        _Atomic int64_t done[PROCESSES], held[PROCESSES];
+        _Atomic uint64_t flying[AT_MANY]; /* calls that hold a lease, 16 bits for each process */
+        atomic_uint epoch; /* odd: one is being killed, and its part of `flying` says nothing */
+        atomic_int passed[AT_MANY], overtaken, complaints;
+        _Atomic int64_t done[PROCESSES], held[PROCESSES], waited[PROCESSES];
         struct grant grants[GRANTS];
 };
 static struct field *field;
 static const struct config_limits limits = {.rpm = 300};
 static const struct subject provider = {SLOT_PROVIDER, "openai"};
+static const struct subject account = {SLOT_ACCOUNT, "helpdesk"}; /* its calls stand in line */
 
 static int64_t now(void *context)
 {
@@ -32,6 +37,7 @@ struct call {
         struct state *state;
         struct limit_turn turn;
         struct lease lease;
+        uint64_t ticket;
 };
 
 static bool reserve(struct slot *slot, int64_t now_ms, void *context)
@@ -61,6 +67,29 @@ static bool give(struct slot *slot, int64_t now_ms, void *context)
         return true;
 }
 
+static bool join(struct slot *slot, int64_t now_ms, void *context)
+{
+        struct call *c = context;
+        struct lease_context leases = state_leases(c->state);
+        (void)now_ms;
+        c->ticket = lease_line_join(&slot->leases, 0, &leases);
+        return true;
+}
+
+/* The slot's turn is the last ticket that was served: tickets never go back, whoever dies between them. */
+static bool come_in(struct slot *slot, int64_t now_ms, void *context)
+{
+        struct call *c = context;
+        struct lease_context leases = state_leases(c->state);
+        (void)now_ms;
+        if (!lease_line_take(&slot->leases, c->ticket, LINE, &leases, &c->lease))
+                return true;
+        if (c->ticket <= slot->turn)
+                atomic_fetch_add(&field->overtaken, 1);
+        slot->turn = c->ticket;
+        return true;
+}
+
 static int64_t sum_of(uint64_t flying)
 {
         int64_t sum = 0;
@@ -81,40 +110,58 @@ static struct subject target(unsigned *seed)
         return (struct subject){SLOT_TARGET, names[(unsigned)rand_r(seed) % TARGETS]};
 }
 
-/* Only the first target is counted: one snapshot holds one number. */
-static void hold(struct call *c, int process, bool counted, unsigned *seed)
+static void hold(int process, int at, unsigned *seed)
 {
         uint64_t one = (uint64_t)1 << 16 * process;
         unsigned before = atomic_load(&field->epoch);
-        if (counted) {
-                uint64_t flying = atomic_fetch_add(&field->flying, one) + one;
-                if (sum_of(flying) > CONCURRENT && before % 2 == 0 && atomic_load(&field->epoch) == before)
-                        atomic_fetch_add(&field->passed, 1);
-        }
+        uint64_t flying = atomic_fetch_add(&field->flying[at], one) + one;
+        if (sum_of(flying) > at_once[at] && before % 2 == 0 && atomic_load(&field->epoch) == before)
+                atomic_fetch_add(&field->passed[at], 1);
         pause_us(200, seed);
-        if (counted)
-                atomic_fetch_sub(&field->flying, one);
-        (void)c;
+        atomic_fetch_sub(&field->flying[at], one);
+}
+
+static void update(struct call *c, struct subject at, slot_fn *fn)
+{
+        if (state_update(c->state, at, fn, c) != STATE_DONE)
+                race_die("an update failed");
+}
+
+/* A place in the line, and the lease when it is its turn. */
+static void stand_in_line(struct state *s, int process, unsigned *seed)
+{
+        struct call c = {.state = s};
+        update(&c, account, join);
+        if (c.ticket == 0)
+                return; /* the line is full */
+        for (update(&c, account, come_in); !c.lease.held; update(&c, account, come_in))
+                pause_us(200, seed);
+        hold(process, AT_ACCOUNT, seed);
+        update(&c, account, give);
+        atomic_fetch_add(&field->waited[process], 1);
 }
 
 static void work(struct state *s, int process, unsigned *seed)
 {
         struct call c = {.state = s};
         struct subject at = target(seed);
-        if (state_update(s, provider, reserve, &c) != STATE_DONE ||
-            state_update(s, at, take, &c) != STATE_DONE)
-                race_die("an update failed");
+        update(&c, provider, reserve);
+        update(&c, at, take);
         if (c.turn.granted) {
                 size_t i = atomic_fetch_add(&field->grant_count, 1);
                 if (i < GRANTS)
                         field->grants[i] = (struct grant){c.turn.at_ms, c.turn.tokens};
         }
         if (c.lease.held) {
-                hold(&c, process, strcmp(at.name, "openai/a") == 0, seed);
+                if (strcmp(at.name, "openai/a") == 0)
+                        hold(process, AT_TARGET, seed);
+                else
+                        pause_us(200, seed);
                 atomic_fetch_add(&field->held[process], 1);
-                if (state_update(s, at, give, &c) != STATE_DONE)
-                        race_die("a lease cannot be given back");
+                update(&c, at, give);
         }
+        if (rand_r(seed) % 4 == 0)
+                stand_in_line(s, process, seed);
         atomic_fetch_add(&field->done[process], 1);
 }
 
@@ -171,7 +218,8 @@ static void kill_one(pid_t *child, int number)
         if (waitpid(*child, &status, 0) != *child || !WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
                 race_die("a process ended by itself");
         *child = -1;
-        atomic_fetch_and(&field->flying, ~((uint64_t)0xffff << 16 * number));
+        for (int at = 0; at < AT_MANY; at++)
+                atomic_fetch_and(&field->flying[at], ~((uint64_t)0xffff << 16 * number));
         atomic_fetch_add(&field->epoch, 1);
 }
 
@@ -189,6 +237,25 @@ static int64_t leases_left(struct state *s)
         return left;
 }
 
+/* One look strikes off all the dead: those who held a lease, and those who waited for one. */
+static void judge_line(struct state *s)
+{
+        struct slot slot;
+        struct lease lease;
+        struct lease_context c = state_leases(s);
+        int64_t waited = 0;
+        bool there = state_read(s, account, &slot);
+        race_ok(there && lease_take(&slot.leases, LINE, &c, &lease) && lease_line_length(&slot.leases) == 0 &&
+                        lease_count(&slot.leases, &c) == 1,
+                "none of the dead stands in line");
+        race_ok(atomic_load(&field->passed[AT_ACCOUNT]) == 0, "the line: never more than %d at once", LINE);
+        race_ok(atomic_load(&field->overtaken) == 0, "the line: first come, first served");
+        for (int i = 0; i < PROCESSES; i++)
+                waited += atomic_load(&field->waited[i]);
+        race_ok(waited > 0, "the line: there was one");
+        printf("# %lld had their turn in the line\n", (long long)waited);
+}
+
 static void judge(void)
 {
         int64_t requests, tokens, held = 0;
@@ -197,9 +264,9 @@ static void judge(void)
         size_t count = atomic_load(&field->grant_count);
         struct state *s = race_open(now, NULL, false);
         race_ok(leases_left(s) == 0, "no lease is left");
-        race_ok(atomic_load(&field->passed) == 0, "never more than %d at once", CONCURRENT);
+        race_ok(atomic_load(&field->passed[AT_TARGET]) == 0, "never more than %d at once", CONCURRENT);
         state_slots_verify(s, &found);
-        race_ok(atomic_load(&s->mended) == 0 && found.used == TARGETS + 1 && found.lost == 0,
+        race_ok(atomic_load(&s->mended) == 0 && found.used == TARGETS + 2 && found.lost == 0,
                 "no slot is torn");
         race_ok(state_read(s, provider, &slot) && slot.limit.day_requests >= (int64_t)count &&
                         slot.limit.day_requests <= (int64_t)count + (soak() ? 10 : 1) * KILLS * THREADS,
@@ -212,6 +279,7 @@ static void judge(void)
         race_ok(held > 0 && count > 0, "there was something to lose");
         printf("# %zu turns, %lld in the fullest minute; %lld leases\n", count, (long long)requests,
                (long long)held);
+        judge_line(s);
         state_close(s);
 }
 

@@ -95,12 +95,29 @@ static inline struct state *race_open(int64_t (*now_ms)(void *), void *context, 
         return s;
 }
 
+/* Ended from outside, or by the watchdog: nothing is left behind. Only the parent does this. */
+static inline void race_stop(int signal)
+{
+        static const char hangs[] = "not ok - the watchdog: somebody hangs\n";
+        if (getpid() != race_parent)
+                _exit(1);
+        if (signal == SIGALRM && write(STDOUT_FILENO, hangs, sizeof hangs - 1) < 0)
+                _exit(3);
+        unlink(path);
+        rmdir(folder);
+        _exit(2);
+}
+
 static inline void race_begin(unsigned watchdog_s)
 {
+        static const int ends[] = {SIGALRM, SIGTERM, SIGINT, SIGHUP};
         race_parent = getpid();
         if (!mkdtemp(folder))
                 race_die("no folder");
         snprintf(path, sizeof path, "%s/state", folder);
+        setvbuf(stdout, NULL, _IOLBF, 0);
+        for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+                signal(ends[i], race_stop);
         alarm(watchdog_s); /* generous: the machine may be busy */
 }
 
