@@ -259,7 +259,7 @@ static void judge(struct visit *v, struct slot *slot, int64_t now_ms)
 static void note_served(struct slot *slot, const char *served)
 {
         enum { QUIET_S = 600 };
-        char name[SLOT_SERVED];
+        char name[SLOT_SERVED] = ""; /* zeroed to its end: all of it is written to the file */
         int64_t now = clock_unix();
         snprintf(name, sizeof name, "%s", served ? served : "");
         text_clean(name, sizeof name - 1);
