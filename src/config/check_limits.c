@@ -86,7 +86,10 @@ static bool limited(const struct config_limits *l)
 
 static void account_days(struct zones *z, const config_setting_t *at, struct config_account *a)
 {
+        struct config_limits budget = {.zone = a->budget.zone};
         open_days(z, member(at, "limits"), at, &a->limits);
+        open_days(z, member(at, "budget"), at, &budget);
+        a->budget.days = budget.days;
         if (a->per != PER_ACCOUNT && !limited(&a->limits))
                 load_warning(z->loader, member(at, "per"),
                              "per means nothing without limits, and account \"%s\" has none", a->name);

@@ -170,22 +170,6 @@ static void check_model(struct loader *l, const config_setting_t *at, struct con
                 m->canary = check_need_version(l, canary, "canary", m, string(canary));
 }
 
-/* Prices are kept for one strategy only so far. */
-static void check_prices(struct loader *l, const config_setting_t *root)
-{
-        const struct config *c = l->config;
-        for (size_t i = 0; i < c->model_count; i++) {
-                for (size_t k = 0; k < c->models[i].version_count; k++) {
-                        if (c->models[i].versions[k].strategy == STRATEGY_COST)
-                                return;
-                }
-        }
-        if (c->price_count)
-                load_warning(l, member(root, "prices"),
-                             "prices count for the strategy \"cost\" only so far, which no version has "
-                             "(milestone 3)");
-}
-
 void check_models(struct loader *l, const config_setting_t *root)
 {
         const config_setting_t *list = member(root, "models");
@@ -202,5 +186,4 @@ void check_models(struct loader *l, const config_setting_t *root)
                         load_error(l, member(at, "name"), "there is a model \"%s\" already", m->name);
         }
         check_pins(l, root);
-        check_prices(l, root);
 }

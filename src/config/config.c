@@ -31,10 +31,10 @@ const char *config_default_path(void)
         return path && *path ? path : TOLLGATE_SYSCONFDIR "/tollgate.conf";
 }
 
-static const char *catalogue_path(struct arena *a)
+static const char *shipped_path(struct arena *a, const char *file)
 {
         const char *folder = getenv("TOLLGATE_DATADIR");
-        return arena_printf(a, "%s/catalogue.conf", folder && *folder ? folder : TOLLGATE_DATADIR);
+        return arena_printf(a, "%s/%s", folder && *folder ? folder : TOLLGATE_DATADIR, file);
 }
 
 /* libconfig's own words, where it has better ones than "syntax error". */
@@ -88,7 +88,7 @@ static void load_catalogue(struct loader *l)
         config_t document;
         struct source source;
         struct config shipped = {0};
-        if (read_document(l, &source, &document, catalogue_path(l->arena), true)) {
+        if (read_document(l, &source, &document, shipped_path(l->arena, "catalogue.conf"), true)) {
                 read_group(l, config_root_setting(&document), &setting_catalogue, &shipped);
                 for (size_t i = 0; i < shipped.catalogue_count; i++)
                         ((struct config_catalogue_row *)shipped.catalogue)[i].shipped = true;
@@ -100,6 +100,25 @@ static void load_catalogue(struct loader *l)
              sizeof *shipped.guards);
         l->config->catalogue = rows;
         l->config->guards = guards;
+        config_destroy(&document);
+        source_release(&source);
+}
+
+/* The price list as shipped. */
+static void load_prices(struct loader *l)
+{
+        config_t document;
+        struct source source;
+        struct config shipped = {0};
+        if (read_document(l, &source, &document, shipped_path(l->arena, "prices.conf"), true)) {
+                read_group(l, config_root_setting(&document), &setting_prices, &shipped);
+                for (size_t i = 0; i < shipped.price_count; i++)
+                        ((struct config_price *)shipped.prices)[i].shipped = true;
+        }
+        const void *rows = l->config->prices;
+        join(l->arena, &rows, &l->config->price_count, shipped.prices, shipped.price_count,
+             sizeof *shipped.prices);
+        l->config->prices = rows;
         config_destroy(&document);
         source_release(&source);
 }
@@ -127,6 +146,8 @@ static const struct config *load(const char *path, struct source_swap swap, stru
         }
         tree->config.pins_path = source.pins;
         load_catalogue(&l);
+        load_prices(&l);
+        check_money(&l);
         config_destroy(&document);
         source_release(&source);
         problems_pack(&problems, report);
@@ -192,4 +213,9 @@ DEFINE_FIND(account, config, accounts, account_count)
 bool config_any_limit(const struct config_limits *l)
 {
         return l->rpm || l->tpm || l->rpd || l->tpd || l->concurrent;
+}
+
+bool config_any_budget(const struct config_budget *b)
+{
+        return b->day_micro >= 0 || b->month_micro >= 0;
 }

@@ -118,6 +118,7 @@ struct config_version {
         enum config_rescue rescue;
         struct config_hedge hedge;
         bool reroute_refusals;
+        bool auto_cache; /* breakpoints of anthropic's prompt cache are put where they pay */
         struct config_retry retry;
         struct config_breaker breaker;
         const char *deprecated, *sunset;           /* dates as written, or NULL */
@@ -143,11 +144,53 @@ struct config_pin {
         const char *model, *use, *by, *at, *why; /* but for the first two: NULL where not said */
 };
 
-/* For the strategy "cost": per million tokens, in millionths of the currency. -1: not said */
+/*
+ * What tokens cost: per million of them, in millionths of config.currency (so that tokens × price are 1e-12
+ * of it); -1: not said. A model may have several rows: for each provider, from each date, and above each
+ * length of prompt (policy/price.h chooses).
+ */
 struct config_price {
-        const char *pattern; /* matched as a row of the catalogue is */
-        int64_t input_micro, cached_micro, output_micro;
+        const char *pattern;  /* matched as a row of the catalogue is */
+        bool shipped;         /* of prices.conf; the operator's own rows win */
+        const char *provider; /* counts for this provider's targets only; NULL: for all */
+        const char *from;     /* a date, or NULL: always */
+        int64_t from_unix;    /* its first second in UTC; 0: always */
+        int64_t above;        /* for prompts of more tokens than this, cached ones included; 0: all */
+        int64_t input_micro, cached_micro, cache_write_micro, cache_write_1h_micro, output_micro;
+        int64_t audio_input_micro, audio_output_micro, image_input_micro;
+        int64_t priority_micro, flex_micro, batch_micro; /* factors, in millionths: 500000 is the half */
 };
+
+/* Units of a currency for one US dollar, in millionths, from a date on. */
+struct config_rate {
+        const char *currency, *from; /* from: NULL: always */
+        int64_t per_usd_micro, from_unix;
+};
+
+/* Money that an account may spend, in its own currency. 0: no such budget. */
+struct config_budget {
+        int64_t day_micro, month_micro; /* -1: none */
+        const char *currency;           /* never NULL: config.currency where not said */
+        const char *zone;
+        const struct zone *days;    /* of `zone`; NULL: UTC */
+        const int64_t *alert_micro; /* shares, in millionths, ascending */
+        size_t alert_count;         /* at most 32 */
+        bool hard;
+};
+
+/* The response cache of an account. */
+struct config_cache {
+        int64_t keep_ms; /* 0: off */
+        int64_t size;    /* bytes, of all that the account has there */
+        bool share;      /* one cache with all accounts that share */
+};
+
+/* Who is on an invoice; "" or NULL: not said. */
+struct config_party {
+        const char *name, *address, *tax_id;
+};
+
+enum config_record { RECORD_NONE, RECORD_FULL };
 
 struct config_key {
         const char *name;
@@ -176,6 +219,10 @@ struct config_account {
         size_t allow_count;
         enum config_per per;
         struct config_limits limits;
+        struct config_budget budget;
+        enum config_record record;
+        struct config_cache cache;
+        struct config_party buyer;
         size_t index;
 };
 
@@ -235,6 +282,13 @@ struct config {
         const char *pins_path; /* the included file named pins.conf, there or not; NULL: none is included */
         const struct config_price *prices;
         size_t price_count;
+        const struct config_rate *rates;
+        size_t rate_count;
+        struct {
+                const char *command, *webhook; /* "": none */
+                const char *secret;            /* for the webhook's HMAC; "" or NULL: none */
+        } alerts;
+        struct config_party seller;
         double retry_share;
         int64_t keep_days;
 };
@@ -269,6 +323,8 @@ const struct config *config_ref(const struct config *c);
 void config_unref(const struct config *c);
 
 bool config_any_limit(const struct config_limits *l);
+/* Is there a budget of a day or a month? (A prepaid balance is no setting: store/book.h) */
+bool config_any_budget(const struct config_budget *b);
 
 const struct config_model *config_find_model(const struct config *c, const char *name);
 const struct config_version *config_find_version(const struct config_model *m, const char *name);

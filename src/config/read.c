@@ -302,9 +302,17 @@ static void read_strings(struct loader *l, const config_setting_t *at, const str
         keep(place2(s, base), &count, sizeof count);
 }
 
-static void read_numbers(struct loader *l, const config_setting_t *at, const struct setting *s, void *base)
+static int ascending(const void *a, const void *b)
 {
-        (void)base;
+        int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+        return (x > y) - (x < y);
+}
+
+static void read_shares(struct loader *l, const config_setting_t *at, const struct setting *s, void *base)
+{
+        enum { SHARES_MAX = 32 };
+        size_t count = 0;
+        int64_t *list = arena_alloc(l->arena, SHARES_MAX * sizeof *list);
         if (!is_sequence(at)) {
                 wrong_type(l, at, s, "an array of numbers [ ]");
                 return;
@@ -314,9 +322,16 @@ static void read_numbers(struct loader *l, const config_setting_t *at, const str
                 double value;
                 if (!read_number(element, &value))
                         wrong_type(l, element, s, "numbers in it");
+                else if (!in_range(l, element, s, value))
+                        continue;
+                else if (count == SHARES_MAX)
+                        load_error(l, element, "%s: at most %d", s->name, SHARES_MAX);
                 else
-                        in_range(l, element, s, value);
+                        list[count++] = llround(value * 1e6);
         }
+        qsort(list, count, sizeof *list, ascending);
+        keep_pointer(place(s, base), list);
+        keep(place2(s, base), &count, sizeof count);
 }
 
 static void read_set(struct loader *l, const config_setting_t *at, const struct setting *s, void *base)
@@ -363,14 +378,14 @@ static void read_list(struct loader *l, const config_setting_t *at, const struct
 
 static void (*const readers[SETTING_TYPES])(struct loader *, const config_setting_t *, const struct setting *,
                                             void *) = {
-        [SETTING_BOOL] = read_bool,       [SETTING_TRI] = read_bool,      [SETTING_INT] = read_int,
-        [SETTING_NUMBER] = read_float,    [SETTING_SECONDS] = read_float, [SETTING_SIZE] = read_size,
-        [SETTING_STRING] = read_string,   [SETTING_SECRET] = read_string, [SETTING_STRINGS] = read_strings,
-        [SETTING_NUMBERS] = read_numbers, [SETTING_WORD] = read_word,     [SETTING_CHOICE] = read_word,
-        [SETTING_WORDS] = read_words,     [SETTING_DATE] = read_string,   [SETTING_EXPIRY] = read_string,
-        [SETTING_TIME] = read_string,     [SETTING_ZONE] = read_string,   [SETTING_SHA256] = read_string,
-        [SETTING_HEDGE] = read_hedge,     [SETTING_PRICE] = read_price,   [SETTING_FIELDS] = read_set,
-        [SETTING_GROUP] = read_subgroup,  [SETTING_LIST] = read_list,
+        [SETTING_BOOL] = read_bool,      [SETTING_TRI] = read_bool,      [SETTING_INT] = read_int,
+        [SETTING_NUMBER] = read_float,   [SETTING_SECONDS] = read_float, [SETTING_SIZE] = read_size,
+        [SETTING_STRING] = read_string,  [SETTING_SECRET] = read_string, [SETTING_STRINGS] = read_strings,
+        [SETTING_SHARES] = read_shares,  [SETTING_WORD] = read_word,     [SETTING_CHOICE] = read_word,
+        [SETTING_WORDS] = read_words,    [SETTING_DATE] = read_string,   [SETTING_EXPIRY] = read_string,
+        [SETTING_TIME] = read_string,    [SETTING_ZONE] = read_string,   [SETTING_SHA256] = read_string,
+        [SETTING_HEDGE] = read_hedge,    [SETTING_PRICE] = read_price,   [SETTING_FIELDS] = read_set,
+        [SETTING_GROUP] = read_subgroup, [SETTING_LIST] = read_list,
 };
 
 /* ---------------------------------------------------------------- defaults */

@@ -20,7 +20,7 @@ enum setting_type {                  /* what is kept at `place`; at `place2` */
                     SETTING_STRING,  /* const char * */
                     SETTING_SECRET,  /* const char *, as written; never shown (config/secret.h) */
                     SETTING_STRINGS, /* const char *const *; size_t */
-                    SETTING_NUMBERS, /* not kept */
+                    SETTING_SHARES,  /* const int64_t *, millionths in ascending order; size_t */
                     SETTING_WORD,    /* one of `words`, as an enum */
                     SETTING_CHOICE,  /* one of `words`, as const char * */
                     SETTING_WORDS,   /* a list of `words`, as bits; bool whether it was given */
@@ -65,6 +65,7 @@ struct setting_group {
 
 extern const struct setting_group setting_root;      /* the main file: struct config */
 extern const struct setting_group setting_catalogue; /* the shipped catalogue file: struct config */
+extern const struct setting_group setting_prices;    /* the shipped price list: struct config */
 
 /* Fields of `set` and `default`: openai's names. */
 struct setting_field {

@@ -76,46 +76,65 @@ static GROUP(fetch_group, "fetch", fetch_rows, 0);
 static const struct setting rate_rows[] = {
         {.name = "currency",
          .type = SETTING_STRING,
-         .milestone = 3,
          .required = true,
-         .check = value_currency},
-        {.name = "per_usd", .type = SETTING_NUMBER, .milestone = 3, .required = true, RANGE(1e-6, 1e9)},
-        {.name = "from", .type = SETTING_DATE, .milestone = 3},
+         .check = value_currency,
+         KEPT(config_rate, currency)},
+        {.name = "per_usd",
+         .type = SETTING_PRICE,
+         .required = true,
+         RANGE(1e-6, 1e9),
+         KEPT(config_rate, per_usd_micro)},
+        {.name = "from", .type = SETTING_DATE, KEPT(config_rate, from)},
 };
-static GROUP(rates_group, "rates", rate_rows, 0);
+static GROUP(rates_group, "rates", rate_rows, sizeof(struct config_rate));
 
 static const struct setting alert_rows[] = {
-        {.name = "command", .type = SETTING_STRING, .milestone = 3, .check = value_absolute, .fallback = ""},
-        {.name = "webhook", .type = SETTING_STRING, .milestone = 3, .fallback = ""},
-        {.name = "secret", .type = SETTING_SECRET, .milestone = 3, .fallback = ""},
+        {.name = "command",
+         .type = SETTING_STRING,
+         .check = value_absolute,
+         .fallback = "",
+         KEPT(config, alerts.command)},
+        {.name = "webhook", .type = SETTING_STRING, .fallback = "", KEPT(config, alerts.webhook)},
+        {.name = "secret", .type = SETTING_SECRET, .fallback = "", KEPT(config, alerts.secret)},
 };
 static GROUP(alerts_group, "alerts", alert_rows, 0);
 
-/* In force for the strategy "cost" alone, which check_models.c tells. */
+/* Per million tokens; the last three are factors. */
+#define PRICE(setting, member)                                                                               \
+        {                                                                                                    \
+                .name = (setting), .type = SETTING_PRICE, RANGE(0, 1e6), KEPT(config_price, member)          \
+        }
 static const struct setting price_rows[] = {
         {.name = "model",
          .type = SETTING_STRING,
-         .milestone = 3,
          .required = true,
          .check = value_id,
          KEPT(config_price, pattern)},
-        {.name = "input",
-         .type = SETTING_PRICE,
-         .milestone = 3,
-         RANGE(0, 1e6),
-         KEPT(config_price, input_micro)},
-        {.name = "cached",
-         .type = SETTING_PRICE,
-         .milestone = 3,
-         RANGE(0, 1e6),
-         KEPT(config_price, cached_micro)},
-        {.name = "output",
-         .type = SETTING_PRICE,
-         .milestone = 3,
-         RANGE(0, 1e6),
-         KEPT(config_price, output_micro)},
+        {.name = "provider", .type = SETTING_STRING, .check = value_name, KEPT(config_price, provider)},
+        {.name = "from", .type = SETTING_DATE, KEPT(config_price, from)},
+        {.name = "above", .type = SETTING_INT, RANGE(0, 1e12), KEPT(config_price, above)},
+        PRICE("input", input_micro),
+        PRICE("cached", cached_micro),
+        PRICE("cache_write", cache_write_micro),
+        PRICE("cache_write_1h", cache_write_1h_micro),
+        PRICE("output", output_micro),
+        PRICE("audio_input", audio_input_micro),
+        PRICE("audio_output", audio_output_micro),
+        PRICE("image_input", image_input_micro),
+        PRICE("priority", priority_micro),
+        PRICE("flex", flex_micro),
+        PRICE("batch", batch_micro),
 };
 static GROUP(prices_group, "prices", price_rows, sizeof(struct config_price));
+
+#define PRICES_ROW                                                                                           \
+        {                                                                                                    \
+                .name = "prices", .type = SETTING_LIST, .group = &prices_group, KEPT(config, prices),        \
+                ALSO(config, price_count)                                                                    \
+        }
+static const struct setting shipped_price_rows[] = {PRICES_ROW};
+const struct setting_group setting_prices = {
+        .title = "prices.conf", .settings = shipped_price_rows, .count = COUNT(shipped_price_rows)};
 
 /* ---------------------------------------------------------------- catalogue */
 
@@ -170,7 +189,6 @@ static const struct setting root_rows[] = {
          KEPT(config, state)},
         {.name = "ledger",
          .type = SETTING_STRING,
-         .milestone = 3,
          .check = value_absolute,
          .fallback = "/var/lib/tollgate/usage.db",
          KEPT(config, ledger)},
@@ -230,21 +248,20 @@ static const struct setting root_rows[] = {
          RANGE(0, 1),
          .fallback = "0.2",
          KEPT(config, retry_share)},
-        {.name = "rates", .type = SETTING_LIST, .milestone = 3, .group = &rates_group},
-        {.name = "alerts", .type = SETTING_GROUP, .milestone = 3, .group = &alerts_group},
+        {.name = "rates",
+         .type = SETTING_LIST,
+         .group = &rates_group,
+         KEPT(config, rates),
+         ALSO(config, rate_count)},
+        {.name = "alerts", .type = SETTING_GROUP, .group = &alerts_group, SAME},
         {.name = "keep_days",
          .type = SETTING_INT,
-         .milestone = 3,
          RANGE(1, 36500),
          .fallback = "400",
          KEPT(config, keep_days)},
-        {.name = "seller", .type = SETTING_GROUP, .milestone = 3, .group = &setting_seller},
+        {.name = "seller", .type = SETTING_GROUP, .group = &setting_seller, KEPT(config, seller)},
         CATALOGUE_ROWS,
-        {.name = "prices",
-         .type = SETTING_LIST,
-         .group = &prices_group,
-         KEPT(config, prices),
-         ALSO(config, price_count)},
+        PRICES_ROW,
 };
 const struct setting_group setting_root = {.title = "main", .settings = root_rows, .count = COUNT(root_rows)};
 

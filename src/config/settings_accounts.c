@@ -41,31 +41,41 @@ static const struct setting certificate_rows[] = {
 };
 static GROUP(certificates_group, "certificates", certificate_rows, sizeof(struct config_certificate));
 
+static const struct setting_word records[] = {{"none", RECORD_NONE}, {"full", RECORD_FULL}, {0}};
+
+/* Amounts up to a million: sums of 1e-12 of them stay far from the end of 64 bits. */
 static const struct setting budget_rows[] = {
-        {.name = "day", .type = SETTING_NUMBER, .milestone = 3, RANGE(0, 1e9)},
-        {.name = "month", .type = SETTING_NUMBER, .milestone = 3, RANGE(0, 1e9)},
-        {.name = "currency", .type = SETTING_STRING, .milestone = 3, .check = value_currency},
-        {.name = "zone", .type = SETTING_ZONE, .milestone = 3, .fallback = "UTC"},
-        {.name = "alert", .type = SETTING_NUMBERS, .milestone = 3, RANGE(0, 10)},
-        {.name = "hard", .type = SETTING_BOOL, .milestone = 3, .fallback = "true"},
+        {.name = "day", .type = SETTING_PRICE, RANGE(0, 1e6), KEPT(config_budget, day_micro)},
+        {.name = "month", .type = SETTING_PRICE, RANGE(0, 1e6), KEPT(config_budget, month_micro)},
+        {.name = "currency",
+         .type = SETTING_STRING,
+         .check = value_currency,
+         KEPT(config_budget, currency)}, /* absent: check_money.c */
+        {.name = "zone", .type = SETTING_ZONE, .fallback = "UTC", KEPT(config_budget, zone)},
+        {.name = "alert",
+         .type = SETTING_SHARES,
+         RANGE(0.000001, 10),
+         KEPT(config_budget, alert_micro),
+         ALSO(config_budget, alert_count)},
+        {.name = "hard", .type = SETTING_BOOL, .fallback = "true", KEPT(config_budget, hard)},
 };
 static GROUP(budget_group, "budget", budget_rows, 0);
 
 static const struct setting cache_rows[] = {
         {.name = "seconds",
          .type = SETTING_SECONDS,
-         .milestone = 3,
          RANGE(0, 366 * SECONDS_OF_DAY),
-         .fallback = "0"},
-        {.name = "size", .type = SETTING_SIZE, .milestone = 3, RANGE(0, 1e15), .fallback = "200M"},
-        {.name = "share", .type = SETTING_BOOL, .milestone = 3, .fallback = "false"},
+         .fallback = "0",
+         KEPT(config_cache, keep_ms)},
+        {.name = "size", .type = SETTING_SIZE, RANGE(0, 1e15), .fallback = "200M", KEPT(config_cache, size)},
+        {.name = "share", .type = SETTING_BOOL, .fallback = "false", KEPT(config_cache, share)},
 };
 static GROUP(cache_group, "cache", cache_rows, 0);
 
 static const struct setting party_rows[] = {
-        {.name = "name", .type = SETTING_STRING, .milestone = 3},
-        {.name = "address", .type = SETTING_STRING, .milestone = 3},
-        {.name = "tax_id", .type = SETTING_STRING, .milestone = 3},
+        {.name = "name", .type = SETTING_STRING, .fallback = "", KEPT(config_party, name)},
+        {.name = "address", .type = SETTING_STRING, .fallback = "", KEPT(config_party, address)},
+        {.name = "tax_id", .type = SETTING_STRING, .fallback = "", KEPT(config_party, tax_id)},
 };
 GROUP(setting_seller, "seller", party_rows, 0);
 static GROUP(buyer_group, "buyer", party_rows, 0);
@@ -111,9 +121,13 @@ static const struct setting account_rows[] = {
          .type = SETTING_GROUP,
          .group = &account_limits_group,
          KEPT(config_account, limits)},
-        {.name = "budget", .type = SETTING_GROUP, .milestone = 3, .group = &budget_group},
-        {.name = "record", .type = SETTING_STRING, .milestone = 3, .only = "none", .fallback = "none"},
-        {.name = "cache", .type = SETTING_GROUP, .milestone = 3, .group = &cache_group},
-        {.name = "buyer", .type = SETTING_GROUP, .milestone = 3, .group = &buyer_group},
+        {.name = "budget", .type = SETTING_GROUP, .group = &budget_group, KEPT(config_account, budget)},
+        {.name = "record",
+         .type = SETTING_WORD,
+         .words = records,
+         .fallback = "none",
+         KEPT(config_account, record)},
+        {.name = "cache", .type = SETTING_GROUP, .group = &cache_group, KEPT(config_account, cache)},
+        {.name = "buyer", .type = SETTING_GROUP, .group = &buyer_group, KEPT(config_account, buyer)},
 };
 GROUP(setting_accounts, "accounts", account_rows, sizeof(struct config_account));

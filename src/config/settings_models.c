@@ -210,6 +210,7 @@ static const struct setting version_rows[] = {
          .type = SETTING_BOOL,
          .fallback = "false",
          KEPT(config_version, reroute_refusals)},
+        {.name = "auto_cache", .type = SETTING_BOOL, .fallback = "false", KEPT(config_version, auto_cache)},
         {.name = "deprecated", .type = SETTING_DATE, KEPT(config_version, deprecated)},
         {.name = "sunset", .type = SETTING_DATE, KEPT(config_version, sunset)},
         {.name = "after_sunset", .type = SETTING_STRING}, /* resolved by check_models.c */

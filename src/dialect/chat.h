@@ -242,6 +242,9 @@ enum chat_finish {
         FINISH_ERROR
 };
 
+/* Service tiers, as far as they are priced otherwise. */
+enum chat_tier { TIER_STANDARD, TIER_PRIORITY, TIER_FLEX, TIER_BATCH };
+
 /* Counts of tokens, bounded to 0 … 1e12. `input` includes cached and cache_write; `output` includes
  * reasoning. */
 struct chat_usage {
@@ -250,7 +253,10 @@ struct chat_usage {
         int64_t input, cached, cache_write, cache_write_1h; /* cache_write includes the 1 h part */
         int64_t output, reasoning;
         int64_t audio_input, audio_output, image_input;
-        int64_t tool_input; /* gemini toolUsePromptTokenCount, included in `input` */
+        int64_t tool_input;    /* gemini toolUsePromptTokenCount, included in `input` */
+        int64_t reported_pico; /* its cost by the provider's own word, in 1e-12 of its currency; 0: none said
+                                */
+        enum chat_tier tier;   /* that served it, by the provider's word */
 };
 
 struct chat_choice {

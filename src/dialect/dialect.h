@@ -43,6 +43,8 @@ struct answer_context {
         int64_t latency_ms; /* plain */
         bool stream_usage;  /* openai: write the usage chunk */
         bool embed_base64, embed_batch;
+        const char *cost,
+                *currency;   /* plain, and x-tollgate-cost: a decimal, and its currency; NULL: not known */
         const char *id_seed; /* unique text to make ids from where the provider gave none */
 };
 

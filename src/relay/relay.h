@@ -10,6 +10,7 @@
 #include "config/config.h"
 #include "dialect/dialect.h"
 #include "policy/route.h"
+#include "store/book.h"
 #include "store/state.h"
 #include "upstream/transport.h"
 
@@ -50,6 +51,8 @@ struct relay_env {
         struct meter *memory;          /* answers count here against config->max_memory */
         struct state *state;           /* NULL: nothing is limited, remembered or counted */
         struct relay_waiting *waiting; /* NULL: as many as like */
+        struct book *book;             /* NULL: nothing is booked */
+        struct response_cache *cache;  /* NULL: none */
 };
 
 struct relay_call {
@@ -64,7 +67,11 @@ struct relay_call {
         struct str body; /* the client's own bytes, for the fast path; {NULL, 0}: none (forms) */
         bool body_is_json;
         const struct relay_client *client;
-        int64_t started_ms; /* clock_now_ms() at the request's arrival */
+        int64_t started_ms;     /* clock_now_ms() at the request's arrival */
+        struct ledger_row *row; /* what the gateway knows is written there; the relay writes the rest
+                                   (billing.c). NULL: nobody books it */
+        const char *trace;      /* traceparent, to be passed on; or NULL */
+        bool no_cache;          /* the client said so: the response cache is not asked */
 };
 
 /* What happened, for the log now and the ledger later. */
@@ -72,11 +79,13 @@ struct relay_record {
         int status;
         enum err_cause cause;
         bool client_left, streamed, whole, fast_path;
-        int64_t attempts, retries; /* retries: of those, second tries at the same target */
-        int64_t rescues;           /* those asked to go on with a stream that had broken off */
-        int64_t hedges;            /* those asked besides one that was late */
-        int64_t queue_ms;          /* waited for turns */
-        struct chat_usage spent;   /* of all attempts together */
+        int64_t attempts, retries;           /* retries: of those, second tries at the same target */
+        int64_t rescues;                     /* those asked to go on with a stream that had broken off */
+        int64_t hedges;                      /* those asked besides one that was late */
+        int64_t queue_ms;                    /* waited for turns */
+        struct chat_usage spent;             /* of all attempts together */
+        struct ledger_attempt *attempt_rows; /* in the arena; of the attempts that ended (billing.c) */
+        size_t attempt_row_count;
         const char *provider, *upstream_model, *served_model, *upstream_request_id;
         struct chat_usage usage;
         int64_t first_token_ms, total_ms;

@@ -6,6 +6,7 @@
 #define TOLLGATE_STORE_SLOT_H
 
 #include "policy/breaker.h"
+#include "policy/budget.h"
 #include "policy/latency.h"
 #include "policy/lease.h"
 #include "policy/limit.h"
@@ -24,6 +25,7 @@ enum slot_kind {
            others. */
         SLOT_CALLER = 5, /* "staff:alice", "public:192.0.2.1": one user, address or key of an account */
         SLOT_DIRECT = 6, /* "openai/some-model", asked for as such */
+        SLOT_BUDGET = 7, /* "helpdesk": what the account has spent (region of the accounts) */
         SLOT_KINDS
 };
 const char *slot_kind_name(enum slot_kind kind); /* "account", … */
@@ -49,6 +51,8 @@ struct slot {
         uint64_t turn;            /* version: for round-robin */
         char served[SLOT_SERVED]; /* target: the model that it said served the last answer */
         int64_t served_since;     /* unix seconds */
+        /* Later than layout 1, which has zeros here: to be loaded. */
+        struct budget_state budget;
 };
 _Static_assert(sizeof(struct slot) <= SLOT_BYTES, "a slot is a page");
 

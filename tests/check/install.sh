@@ -2,9 +2,9 @@
 # running or enabled that was not before.
 
 packages_to_build='autoconf automake gcc libc6-dev make pkg-config libcurl4-openssl-dev libjson-c-dev libconfig-dev
-        libssl-dev libfcgi-dev'
+        libssl-dev libfcgi-dev libsqlite3-dev'
 packages_to_serve='lighttpd curl ca-certificates util-linux'
-packages_to_check='clang clang-format libclang-rt-dev libcmocka-dev valgrind apache2 libapache2-mod-fcgid spawn-fcgi libfcgi-bin xz-utils procps'
+packages_to_check='clang clang-format libclang-rt-dev libcmocka-dev valgrind apache2 libapache2-mod-fcgid spawn-fcgi libfcgi-bin xz-utils procps chromium prometheus'
 
 as_root() {
         if [ "$(id -u)" -eq 0 ]; then
