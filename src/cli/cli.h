@@ -28,6 +28,7 @@ struct cli_command {
 };
 
 extern const struct cli_command cli_ask, cli_check, cli_key, cli_models, cli_pin, cli_reset, cli_status;
+extern const struct cli_command cli_topup, cli_balance, cli_invoice;
 
 /*
  * Options of a command: "-m VALUE", "--name VALUE", "--name=VALUE", "--flag", in any order between the
