@@ -42,6 +42,9 @@ int64_t book_id(struct book *b, int64_t unix_ms);
 bool book_begin(struct book *b, const struct ledger_row *row, const struct ledger_attempt *a);
 /* How far a stream has come; at most once a second for each attempt. */
 void book_progress(struct book *b, const struct ledger_progress *p);
+/* An attempt is over, while its request goes on or its budget is about to be settled: what is settled in the
+ * state is no more to be settled for a dead process. */
+void book_attempt(struct book *b, const struct ledger_attempt *a);
 /* The request is over; all its attempts. Its begins and progress are void from here on. */
 bool book_end(struct book *b, const struct ledger_row *row, const struct ledger_attempt *attempts,
               size_t count);

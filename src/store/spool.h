@@ -1,0 +1,67 @@
+/*
+ * A spool file: records of one process, kept until they are in the ledger. Its owner holds the file's lock
+ * (an open file description lock of the kernel's) as long as it lives; a free lock tells that it is dead or
+ * has gone.
+ *
+ * The file is a page with a header and two halves, of which one is in use, told by the header's epoch. Its
+ * room is allocated ahead. Records are written one behind the other with a length, and a checksum that takes
+ * in the epoch: what a kill left half written, or another epoch left behind, is no record and ends the half.
+ * When all is moved, what must stay is written into the other half, and then the header's epoch is changed,
+ * in one small write.
+ */
+#ifndef TOLLGATE_STORE_SPOOL_H
+#define TOLLGATE_STORE_SPOOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/buf.h"
+
+struct spool;
+
+/* Written in the file: the letters never change. */
+enum spool_kind {
+        SPOOL_BEGIN = 'B',    /* a request's row so far, and the attempt that begins */
+        SPOOL_PROGRESS = 'P', /* how far a stream has come */
+        SPOOL_ATTEMPT = 'T',  /* an attempt that is over, before its budget is settled */
+        SPOOL_END = 'E',      /* a request's row and all its attempts */
+        SPOOL_ALERT = 'A'
+};
+
+enum { SPOOL_RECORD_MAX = 64 << 10 };
+
+/*
+ * Opens the file `name` in the folder and takes its lock. NULL: another process has it (*taken), or why.
+ * create: made where it is missing. first_bytes of each half are allocated at once (0: as they are),
+ * most_bytes is the bound of a half.
+ */
+struct spool *spool_open(int folder, const char *name, bool create, int64_t first_bytes, int64_t most_bytes,
+                         bool *taken, char why[512]);
+void spool_close(struct spool *s);
+
+/* Safe from all threads. id: of the request, for spool_carry(). False: the bound is reached, or the disk is
+ * full. */
+bool spool_append(struct spool *s, enum spool_kind kind, int64_t id, const char *bytes, size_t len);
+
+struct spool_record {
+        enum spool_kind kind;
+        int64_t id;
+        char *bytes; /* may be changed by who reads; a NUL stands behind them */
+        size_t len;
+};
+/* Records from an offset of the half in use (0: its beginning) to its present end; fn false ends it. Gives
+ * the offset behind the last record that fn took. For one thread at a time. -1: it could not be read. */
+int64_t spool_read(struct spool *s, int64_t from, bool (*fn)(const struct spool_record *r, void *context),
+                   void *context);
+int64_t spool_end(struct spool *s); /* offset behind the last record */
+/* The last append found no room, and nothing was moved since. */
+bool spool_full(struct spool *s);
+
+/*
+ * Begins anew, with those records of the half for which keep says so, if nothing was appended behind `end`.
+ * False: there was, or no room; nothing has changed.
+ */
+bool spool_restart(struct spool *s, int64_t end, bool (*keep)(const struct spool_record *r, void *context),
+                   void *context);
+
+#endif
