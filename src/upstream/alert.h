@@ -11,6 +11,9 @@
 
 enum { ALERT_WHY = 256, ALERT_SIGNATURE = 72, ALERT_JSON_MAX = 4096 };
 
+/* Both may be wanted; bits. */
+enum alert_part { ALERT_COMMAND = 1, ALERT_WEBHOOK = 2 };
+
 struct alert_limits {
         int64_t ms;               /* all that it may take; then it is given up, a program killed */
         const _Atomic bool *stop; /* looked at ten times a second; NULL: nobody stops it */
