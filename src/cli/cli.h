@@ -29,6 +29,7 @@ struct cli_command {
 
 extern const struct cli_command cli_ask, cli_check, cli_key, cli_models, cli_pin, cli_reset, cli_status;
 extern const struct cli_command cli_topup, cli_balance, cli_invoice;
+extern const struct cli_command cli_usage, cli_log, cli_show, cli_backup;
 
 /*
  * Options of a command: "-m VALUE", "--name VALUE", "--name=VALUE", "--flag", in any order between the
