@@ -68,8 +68,10 @@ static bool is_embedding(const struct ledger_row *row)
 /* A model of which nothing tells that it is there: whoever may ask could make up as many as he likes. */
 static bool is_made_up(const struct ledger_row *row)
 {
-        bool direct = is(row->version, "direct");
-        return direct ? !is(row->outcome, "ok") : !row->version || !*row->version;
+        if (is(row->version, "direct"))
+                return !is(row->outcome, "ok");
+        return !row->version || !*row->version || is(row->error, "model_not_found") ||
+               is(row->error, "forbidden");
 }
 
 void totals_labels_of(const struct ledger_row *row, struct totals_labels *out)
@@ -78,7 +80,7 @@ void totals_labels_of(const struct ledger_row *row, struct totals_labels *out)
         *out = (struct totals_labels){
                 .account = row->account,
                 .model = made_up ? "other" : row->model,
-                .version = row->version,
+                .version = made_up && !is(row->version, "direct") ? NULL : row->version,
                 .provider = row->provider,
                 .upstream_model = made_up && row->upstream_model ? "other" : row->upstream_model,
                 .served_model = row->served_model,

@@ -199,16 +199,18 @@ static void test_classes(void **state)
 static void test_strangers_make_up_no_names(void **state)
 {
         static const struct {
-                const char *model, *version, *upstream, *outcome;
-                const char *model_label, *upstream_label;
+                const char *model, *version, *upstream, *error;
+                const char *model_label, *version_label, *upstream_label;
         } rows[] = {
-                {"assistant", "2026-11", "gpt-5.5", "error", "assistant", "gpt-5.5"},
-                {"no-such", NULL, NULL, "error", "other", NULL},
-                {"no-such", "", NULL, "error", "other", NULL},
-                {NULL, NULL, NULL, "error", NULL, NULL},
-                {"openai/x", "direct", "x", "error", "other", "other"},
-                {"openai/x", "direct", NULL, "error", "other", NULL},
-                {"openai/gpt-5.5", "direct", "gpt-5.5", "ok", "openai/gpt-5.5", "gpt-5.5"},
+                {"assistant", "2026-11", "gpt-5.5", "timeout", "assistant", "2026-11", "gpt-5.5"},
+                {"no-such", NULL, NULL, "model_not_found", "other", "-", "-"},
+                {"no-such", "", NULL, "model_not_found", "other", "-", "-"},
+                {"assistant", "no-such", NULL, "model_not_found", "other", "-", "-"},
+                {"assistant", "no-such", NULL, "forbidden", "other", "-", "-"},
+                {NULL, NULL, NULL, "bad_request", "-", "-", "-"},
+                {"openai/x", "direct", "x", "provider_refused", "other", "direct", "other"},
+                {"openai/x", "direct", NULL, "rate_limit_exceeded", "other", "direct", "-"},
+                {"openai/gpt-5.5", "direct", "gpt-5.5", NULL, "openai/gpt-5.5", "direct", "gpt-5.5"},
         };
         (void)state;
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -217,12 +219,13 @@ static void test_strangers_make_up_no_names(void **state)
                 row.model = rows[i].model;
                 row.version = rows[i].version;
                 row.upstream_model = rows[i].upstream;
-                row.outcome = rows[i].outcome;
+                row.error = rows[i].error;
+                row.outcome = rows[i].error ? "error" : "ok";
                 totals_labels_of(&row, &labels);
-                assert_string_equal(labels.model ? labels.model : "-",
-                                    rows[i].model_label ? rows[i].model_label : "-");
+                assert_string_equal(labels.model ? labels.model : "-", rows[i].model_label);
+                assert_string_equal(labels.version ? labels.version : "-", rows[i].version_label);
                 assert_string_equal(labels.upstream_model ? labels.upstream_model : "-",
-                                    rows[i].upstream_label ? rows[i].upstream_label : "-");
+                                    rows[i].upstream_label);
         }
 }
 
