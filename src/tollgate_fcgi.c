@@ -133,10 +133,12 @@ static int serve_cgi(void)
         g.watch = config_watch_new(NULL);
         g.pool = upstream_pool_new();
         g.states = state_holder_new();
+        g.answers = response_cache_new();
         struct client *client = client_from_cgi();
         gateway_serve(&g, client);
         client_free(client);
         state_holder_free(g.states);
+        response_cache_free(g.answers);
         upstream_pool_free(g.pool);
         config_watch_free(g.watch);
         return 0;
@@ -185,6 +187,7 @@ static int serve_fastcgi(const struct options *o)
         g.watch = config_watch_new(o->config);
         gateway_set_workers(&g, worker_count(o, g.watch));
         g.states = state_holder_new();
+        g.answers = response_cache_new();
         log_bind(NULL, NULL, NULL);
         atomic_store(&g.kept_log, early.data);
         g.pool = upstream_pool_new();
@@ -205,6 +208,7 @@ static int serve_fastcgi(const struct options *o)
                 _exit(0);
         }
         state_holder_free(g.states);
+        response_cache_free(g.answers);
         upstream_pool_free(g.pool);
         config_watch_free(g.watch);
         tell_kept_log(&g);

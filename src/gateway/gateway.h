@@ -10,12 +10,14 @@
 #include "config/config.h"
 #include "gateway/client.h"
 #include "gateway/state_holder.h"
+#include "store/response_cache.h"
 #include "upstream/transport.h"
 
 struct gateway {
         struct config_watch *watch;
         struct upstream_pool *pool;
         struct state_holder *states;
+        struct response_cache *answers;
         struct relay_waiting waiting;
         struct meter memory;
         _Atomic int busy;         /* model requests under way */

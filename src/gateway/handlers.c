@@ -1,5 +1,6 @@
 /* The handlers of model requests: decode, find the model, hand over to the relay. */
 #include <string.h>
+#include <strings.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -41,6 +42,22 @@ static bool resolve(struct exchange *x, const char *name, enum model_task task, 
         return true;
 }
 
+/* One word of the header, whatever its case (RFC 9111, section 5.2.1). */
+static bool cache_control_says(const struct exchange *x, const char *word)
+{
+        static const char between[] = ", \t";
+        const char *s = client_variable(x->client, "HTTP_CACHE_CONTROL");
+        size_t len = strlen(word);
+        while (s && *s) {
+                s += strspn(s, between);
+                size_t n = strcspn(s, between);
+                if (n == len && strncasecmp(s, word, len) == 0)
+                        return true;
+                s += n;
+        }
+        return false;
+}
+
 static struct relay_call make_call(struct exchange *x, const struct relay_env *env, const struct route *route)
 {
         return (struct relay_call){
@@ -55,6 +72,8 @@ static struct relay_call make_call(struct exchange *x, const struct relay_env *e
                 .body_is_json = x->match.endpoint->body == BODY_JSON,
                 .client = client_sink(x->client),
                 .started_ms = x->started_ms,
+                .no_cache = cache_control_says(x, "no-cache"),
+                .no_store = cache_control_says(x, "no-store"),
         };
 }
 
@@ -65,6 +84,7 @@ struct relay_env exchange_env(struct exchange *x)
                 .pool = x->gateway->pool,
                 .memory = &x->gateway->memory,
                 .state = x->state,
+                .cache = x->gateway->answers,
                 /* A CGI process has one worker, and nobody else to keep it for. */
                 .waiting = x->gateway->workers > 1 ? &x->gateway->waiting : NULL,
         };

@@ -14,6 +14,7 @@
 enum { ANSWER_BYTES_MAX = 64 << 20, EVENT_BYTES_MAX = 16 << 20, STREAM_BYTES_MAX = 1 << 30 };
 
 struct attempt;
+struct cached;
 struct hedge;
 struct rescue;
 
@@ -36,9 +37,10 @@ struct relay_run {
         struct permit account;     /* what admission_enter() took */
         struct limit_views limits; /* of the account, for the headers, if `limited` */
         bool limited;
-        bool images_fetched; /* the request is no longer what the client's bytes say */
-        int64_t metered;     /* bytes counted in env->memory */
-        struct hedge *hedge; /* a second target may be asked besides; NULL: none */
+        bool images_fetched;   /* the request is no longer what the client's bytes say */
+        int64_t metered;       /* bytes counted in env->memory */
+        struct hedge *hedge;   /* a second target may be asked besides; NULL: none */
+        struct cached *cached; /* the response cache (relay/cached.h); NULL: the account has none */
 };
 
 enum attempt_result {

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "policy/catalogue.h"
+#include "relay/cached.h"
 #include "relay/walk.h"
 #include "relay/rescue.h"
 
@@ -102,7 +103,9 @@ static void run_through(struct relay_run *run, const struct errand *errand)
         if (v->target_count && run->call->account && config_any_limit(&run->call->account->limits))
                 errand->estimate(&v->targets[0], run, errand->request, &e);
         if (admission_enter(run, &e, &problem)) {
-                walk_targets(run, errand);
+                if (!errand->cached(run, errand->request))
+                        walk_targets(run, errand);
+                cached_store(run);
         } else if (problem.cause != ERR_NONE) {
                 log_info("not admitted: %s", problem.message);
                 relay_tell(run, &problem);
@@ -182,6 +185,11 @@ static const struct fit *fit_chat_besides(struct relay_run *run, const struct co
         return fit_chat_target(run, target, e, &ignored) ? &e->fit : NULL;
 }
 
+static bool find_chat(struct relay_run *run, void *request)
+{
+        return cached_chat(run, ((const struct chat_errand *)request)->request);
+}
+
 void relay_chat(const struct relay_call *call, const struct chat_request *request,
                 struct relay_record *record)
 {
@@ -191,8 +199,8 @@ void relay_chat(const struct relay_call *call, const struct chat_request *reques
         run_start(run, call, record);
         record->streamed = request->stream;
         run->streams = request->stream && call->answer->format != ANSWER_TEXT;
-        run_through(run,
-                    &(struct errand){fit_chat_target, try_chat, estimate_chat_target, fit_chat_besides, e});
+        run_through(run, &(struct errand){fit_chat_target, try_chat, estimate_chat_target, fit_chat_besides,
+                                          find_chat, e});
 }
 
 /* ---- embeddings ---- */
@@ -233,11 +241,17 @@ static void estimate_embed_target(const struct config_target *target, const stru
         estimate_embed(e->request, out);
 }
 
+static bool find_embed(struct relay_run *run, void *request)
+{
+        return cached_embed(run, ((const struct embed_errand *)request)->request);
+}
+
 void relay_embed(const struct relay_call *call, const struct embed_request *request,
                  struct relay_record *record)
 {
         struct relay_run run;
         struct embed_errand e = {.request = request};
         run_start(&run, call, record);
-        run_through(&run, &(struct errand){fit_embed_target, try_embed, estimate_embed_target, NULL, &e});
+        run_through(&run, &(struct errand){fit_embed_target, try_embed, estimate_embed_target, NULL,
+                                           find_embed, &e});
 }

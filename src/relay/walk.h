@@ -19,6 +19,8 @@ struct errand {
         /* For a second target besides: a fit of its own, or NULL. May be NULL itself. */
         const struct fit *(*fit_besides)(struct relay_run *run, const struct config_target *target,
                                          void *request);
+        /* Looks into the response cache. True: the client has its answer. */
+        bool (*cached)(struct relay_run *run, void *request);
         void *request;
 };
 
