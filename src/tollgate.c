@@ -12,8 +12,9 @@
 #define PACKAGE_VERSION "unknown"
 #endif
 
-static const struct cli_command *const commands[] = {&cli_ask, &cli_check, &cli_key,   &cli_models,
-                                                     &cli_pin, &cli_reset, &cli_status};
+static const struct cli_command *const commands[] = {
+        &cli_ask,   &cli_check, &cli_key,  &cli_models, &cli_pin,     &cli_reset,   &cli_status,
+        &cli_usage, &cli_log,   &cli_show, &cli_topup,  &cli_balance, &cli_invoice, &cli_backup};
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
 static void usage(FILE *f)

@@ -28,6 +28,8 @@ struct cli_command {
 };
 
 extern const struct cli_command cli_ask, cli_check, cli_key, cli_models, cli_pin, cli_reset, cli_status;
+extern const struct cli_command cli_topup, cli_balance, cli_invoice;
+extern const struct cli_command cli_usage, cli_log, cli_show, cli_backup;
 
 /*
  * Options of a command: "-m VALUE", "--name VALUE", "--name=VALUE", "--flag", in any order between the
@@ -49,6 +51,10 @@ enum cli_exit cli_misuse(const struct cli_command *command, const char *fmt, ...
 void cli_help(const struct cli_command *command);
 /* Becomes the user from here on; there is no way back. False: told. name NULL: of no user that has a name. */
 bool cli_become(const struct cli_command *command, const char *name, uid_t uid, gid_t gid);
+/* The state and the ledger belong to the user of the responder: root becomes that user, others are refused
+ * (told). */
+struct stat;
+bool cli_become_owner(const struct cli_command *command, const char *path, const struct stat *st);
 /* What load has to say, as file:line: lines on standard error (or out). False when any is an error. */
 const struct config *cli_load(const char *path);
 void cli_print_problem(bool to_stdout, const struct config_problem *p);

@@ -13,8 +13,7 @@ static struct state *refuse(const struct cli_command *command, const char *path,
         return NULL;
 }
 
-/* The state belongs to the user of the responder. */
-static bool become_owner(const struct cli_command *command, const char *path, const struct stat *st)
+bool cli_become_owner(const struct cli_command *command, const char *path, const struct stat *st)
 {
         const struct passwd *pw = getpwuid(st->st_uid);
         if (geteuid() == st->st_uid)
@@ -40,7 +39,7 @@ struct state *cli_open_state(const struct cli_command *command, const struct con
                 return refuse(command, c->path, "`state` names no file: each process has a state of its own");
         if (lstat(c->state, &st) != 0)
                 return refuse(command, c->state, errno == ENOENT ? absent : strerror(errno));
-        if (!become_owner(command, c->state, &st))
+        if (!cli_become_owner(command, c->state, &st))
                 return NULL;
         const struct state_options options = {.path = c->state, .config_path = c->path};
         struct state *s = state_open(&options, &problem, why);

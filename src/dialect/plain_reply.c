@@ -27,6 +27,16 @@ static void write_usage(struct json_writer *w, const struct chat_usage *u)
         jw_end(w);
 }
 
+static void write_cost(struct json_writer *w, const struct answer_context *c)
+{
+        if (!c->cost)
+                return;
+        jw_key_object(w, "cost");
+        jw_key_string(w, "amount", c->cost);
+        jw_key_string(w, "currency", c->currency);
+        jw_end(w);
+}
+
 static void write_head(struct json_writer *w, const struct answer_context *c, const char *id,
                        const char *served)
 {
@@ -67,6 +77,7 @@ void plain_write_answer(const struct answer_context *c, const struct plain_answe
         jw_key_string(&w, "finish", finish_word(answer->finish));
         write_calls(&w, c->arena, answer->calls);
         write_usage(&w, &answer->usage);
+        write_cost(&w, c);
         jw_key_int(&w, "latency_ms", c->latency_ms);
         jw_end(&w);
         if (!jw_done(&w))
@@ -150,6 +161,7 @@ void plain_encode_embed(const struct answer_context *c, const struct embed_reply
         }
         jw_end(&w);
         write_usage(&w, &reply->usage);
+        write_cost(&w, c);
         jw_key_int(&w, "latency_ms", c->latency_ms);
         jw_end(&w);
         if (!jw_done(&w) || vector.failed)

@@ -62,6 +62,7 @@ static void set_cors(struct exchange *x, const char *allow)
                 "x-request-id, request-id, retry-after, x-should-retry, x-tollgate-model, "
                 "x-tollgate-version, "
                 "x-tollgate-provider, x-tollgate-served-model, x-tollgate-attempts, x-tollgate-adjusted, "
+                "x-tollgate-cost, x-tollgate-cache, "
                 "x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, "
                 "x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens, "
                 "deprecation, sunset");

@@ -1,6 +1,5 @@
 /* The handlers of model requests: decode, find the model, hand over to the relay. */
 #include <string.h>
-#include <strings.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -42,22 +41,6 @@ static bool resolve(struct exchange *x, const char *name, enum model_task task, 
         return true;
 }
 
-/* One word of the header, whatever its case (RFC 9111, section 5.2.1). */
-static bool cache_control_says(const struct exchange *x, const char *word)
-{
-        static const char between[] = ", \t";
-        const char *s = client_variable(x->client, "HTTP_CACHE_CONTROL");
-        size_t len = strlen(word);
-        while (s && *s) {
-                s += strspn(s, between);
-                size_t n = strcspn(s, between);
-                if (n == len && strncasecmp(s, word, len) == 0)
-                        return true;
-                s += n;
-        }
-        return false;
-}
-
 static struct relay_call make_call(struct exchange *x, const struct relay_env *env, const struct route *route)
 {
         return (struct relay_call){
@@ -72,8 +55,8 @@ static struct relay_call make_call(struct exchange *x, const struct relay_env *e
                 .body_is_json = x->match.endpoint->body == BODY_JSON,
                 .client = client_sink(x->client),
                 .started_ms = x->started_ms,
-                .no_cache = cache_control_says(x, "no-cache"),
-                .no_store = cache_control_says(x, "no-store"),
+                .no_cache = x->request.no_cache,
+                .no_store = x->request.no_store,
         };
 }
 

@@ -6,19 +6,58 @@
 #include <sys/random.h>
 
 #include "base/text.h"
+#include "store/ledger_id.h"
 
 enum { REQUEST_ID_MAX = 64, PATH_MAX_BYTES = 4096, QUERY_MAX = 64 << 10, MOUNT_STEPS_MAX = 32 };
 
 /* ---- id ---- */
 
-static const char *make_id(struct arena *a)
+/* row_id 0: none is known; then that part is chance too. */
+static const char *make_id(struct arena *a, int64_t row_id)
 {
-        uint8_t bytes[16];
-        char *id = arena_alloc(a, sizeof bytes * 2 + 1);
-        if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)
+        uint64_t chance[2];
+        if (getrandom(chance, sizeof chance, 0) != (ssize_t)sizeof chance)
                 abort();
-        text_hex(id, bytes, sizeof bytes);
-        return id;
+        return ledger_id_text(arena_alloc(a, LEDGER_ID_TEXT), chance[0],
+                              row_id ? row_id : (int64_t)(chance[1] >> 1));
+}
+
+void request_take_id(struct request *r, int64_t row_id)
+{
+        const char *made = make_id(r->arena, row_id);
+        if (r->id == r->unique)
+                r->id = made;
+        r->unique = made;
+}
+
+/* ---- headers ---- */
+
+static bool is_hex_id(const char *s, size_t digits)
+{
+        return strspn(s, "0123456789abcdef") >= digits && strspn(s, "0") < digits;
+}
+
+bool request_trace_valid(const char *t)
+{
+        enum { TRACE = 3, PARENT = TRACE + 33, FLAGS = PARENT + 17, ALL = FLAGS + 2 };
+        return t && strlen(t) == ALL && strncmp(t, "00-", TRACE) == 0 && is_hex_id(t + TRACE, 32) &&
+               t[PARENT - 1] == '-' && is_hex_id(t + PARENT, 16) && t[FLAGS - 1] == '-' &&
+               strspn(t + FLAGS, "0123456789abcdef") == 2;
+}
+
+/* One word of a list, whatever its case (RFC 9111, section 5.2). */
+static bool lists_word(const char *list, const char *word)
+{
+        static const char between[] = ", \t";
+        size_t len = strlen(word);
+        for (const char *s = list ? list : ""; *s;) {
+                s += strspn(s, between);
+                size_t n = strcspn(s, between);
+                if (n == len && strncasecmp(s, word, len) == 0)
+                        return true;
+                s += n;
+        }
+        return false;
 }
 
 /* ---- path ---- */
@@ -159,10 +198,14 @@ bool request_read(struct request *r, struct arena *a, const struct client *c, co
                   request_path_known *known, struct err *err)
 {
         const char *id = client_variable(c, "HTTP_X_REQUEST_ID"),
-                   *method = client_variable(c, "REQUEST_METHOD");
+                   *method = client_variable(c, "REQUEST_METHOD"),
+                   *trace = client_variable(c, "HTTP_TRACEPARENT");
         *r = (struct request){
                 .arena = a,
-                .unique = make_id(a),
+                .unique = make_id(a, 0),
+                .trace = request_trace_valid(trace) ? trace : NULL,
+                .no_cache = lists_word(client_variable(c, "HTTP_CACHE_CONTROL"), "no-cache"),
+                .no_store = lists_word(client_variable(c, "HTTP_CACHE_CONTROL"), "no-store"),
                 .head = method && strcmp(method, "HEAD") == 0,
                 .content_type = client_variable(c, "CONTENT_TYPE"),
                 .content_encoding = client_variable(c, "HTTP_CONTENT_ENCODING"),

@@ -14,7 +14,10 @@
 struct request {
         struct arena *arena;
         const char *id;     /* x-request-id: the caller's own, or made here */
-        const char *unique; /* made here, whatever the caller sent */
+        const char *unique; /* made here, whatever the caller sent (store/ledger_id.h) */
+        const char *trace;  /* traceparent, where it is one (W3C Trace Context, level 1); or NULL */
+        bool no_cache;      /* cache-control: no-cache */
+        bool no_store;      /* cache-control: no-store */
         const char *method; /* HEAD counts as GET; `head` tells */
         bool head;
         const char *full_path; /* SCRIPT_NAME and PATH_INFO */
@@ -36,6 +39,12 @@ typedef bool request_path_known(const char *path);
  */
 bool request_read(struct request *r, struct arena *a, const struct client *c, const char *mount,
                   request_path_known *known, struct err *err);
+
+/* It is booked under this id: `unique`, and `id` where the caller gave none, tell it from now on. */
+void request_take_id(struct request *r, int64_t row_id);
+
+/* version-format of W3C Trace Context (level 1, section 3.2), of version 00 only, with no id of zeros. */
+bool request_trace_valid(const char *traceparent);
 
 /*
  * Where the mount ends: pure. script and info may be NULL. The mount is the setting where there is one (a

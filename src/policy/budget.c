@@ -21,13 +21,18 @@ static int64_t month_of(int64_t days)
 struct budget_moment budget_moment_at(const struct config_budget *b, int64_t unix_s)
 {
         struct zone_day day = zone_day_of(b->days, unix_s);
-        struct budget_moment m = {
-                .day = day.number, .month = month_of(day.number), .day_left_s = day.ends - unix_s};
-        struct zone_day last = day;
-        while (month_of(last.number) == m.month)
-                last = zone_day_of(b->days, last.ends);
-        m.month_left_s = last.starts - unix_s;
-        return m;
+        return (struct budget_moment){.day = day.number, .month = month_of(day.number)};
+}
+
+struct budget_times budget_times_at(const struct config_budget *b, int64_t unix_s)
+{
+        struct zone_day day = zone_day_of(b->days, unix_s), first = day, last = day, next;
+        int64_t month = month_of(day.number);
+        while (month_of((next = zone_day_of(b->days, first.starts - 1)).number) == month)
+                first = next;
+        while (month_of((next = zone_day_of(b->days, last.ends)).number) == month)
+                last = next;
+        return (struct budget_times){day.starts, day.ends, first.starts, last.ends};
 }
 
 bool budget_loaded(const struct budget_state *s, const char *currency)
@@ -36,7 +41,7 @@ bool budget_loaded(const struct budget_state *s, const char *currency)
 }
 
 void budget_load(struct budget_state *s, const char *currency, const struct budget_moment *m,
-                 const struct budget_spent *spent)
+                 const struct budget_spent *spent, int64_t era)
 {
         *s = (struct budget_state){
                 .loaded = 1,
@@ -45,6 +50,7 @@ void budget_load(struct budget_state *s, const char *currency, const struct budg
                 .day_pico = spent->day_pico,
                 .month_pico = spent->month_pico,
                 .spent_pico = spent->spent_pico,
+                .era = era,
         };
         memcpy(s->currency, currency, strnlen(currency, sizeof s->currency - 1));
 }
@@ -96,7 +102,8 @@ enum budget_kind budget_reserve(struct budget_state *s, const struct budget_term
                 return BUDGET_MONTH;
         if (b->hard && passes(s->day_pico, more, limit_of(b->day_micro)))
                 return BUDGET_DAY;
-        *hold = (struct budget_hold){.taken = true, .day = s->day, .month = s->month, .pico = more};
+        *hold = (struct budget_hold){
+                .taken = true, .day = s->day, .month = s->month, .pico = more, .era = s->era};
         count(s, more);
         return BUDGET_FINE;
 }
@@ -122,7 +129,8 @@ void budget_settle(struct budget_state *s, const struct budget_terms *t, const s
         *alerts = (struct budget_alerts){0};
         if (!hold->taken)
                 return;
-        int64_t cost = cost_pico > 0 ? cost_pico : 0, more = cost - hold->pico;
+        int64_t cost = cost_pico > 0 ? cost_pico : 0;
+        int64_t more = s->era == hold->era ? cost - hold->pico : cost;
         if (s->day == hold->day)
                 s->day_pico = money_add(s->day_pico, more);
         if (s->month == hold->month)

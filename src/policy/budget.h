@@ -17,21 +17,25 @@ struct budget_state {
         int64_t day, month; /* zone_day.number; months since 1970-01 */
         int64_t day_pico, month_pico, spent_pico; /* spent_pico: since the account became prepaid, or 0 */
         uint32_t told_day, told_month;            /* alerts given, a bit for each share */
+        int64_t era;                              /* told by when it was loaded */
 };
 
 enum budget_kind { BUDGET_FINE, BUDGET_DAY, BUDGET_MONTH, BUDGET_BALANCE, BUDGET_UNPRICED };
 
 struct budget_moment {
         int64_t day, month; /* of now, in the budget's zone */
-        int64_t day_left_s, month_left_s;
 };
-/* Pure but for reading the zone. */
 struct budget_moment budget_moment_at(const struct config_budget *b, int64_t unix_s);
+/* When the day and the month of a moment begin and end; unix seconds. */
+struct budget_times {
+        int64_t day_starts, day_ends, month_starts, month_ends;
+};
+struct budget_times budget_times_at(const struct config_budget *b, int64_t unix_s);
 
 /* What was counted for one attempt. */
 struct budget_hold {
         bool taken;
-        int64_t day, month, pico;
+        int64_t day, month, pico, era;
 };
 
 struct budget_terms {
@@ -45,7 +49,7 @@ struct budget_spent {
         int64_t day_pico, month_pico, spent_pico;
 };
 void budget_load(struct budget_state *s, const char *currency, const struct budget_moment *m,
-                 const struct budget_spent *spent);
+                 const struct budget_spent *spent, int64_t era);
 bool budget_loaded(const struct budget_state *s, const char *currency);
 
 /* Counts `worst_pico` (-1: unpriced). BUDGET_FINE: taken. A budget that is not hard refuses nothing, and of
@@ -56,8 +60,8 @@ enum budget_kind budget_reserve(struct budget_state *s, const struct budget_term
 struct budget_alerts {
         uint32_t day, month;
 };
-/* What it cost, in place of what was held. Days and months that have passed since are settled as far as they
- * still stand. */
+/* What it cost, in place of what was held. What was held before the state was loaded anew is not in it. Days
+ * and months that have passed since are settled as far as they still stand. */
 void budget_settle(struct budget_state *s, const struct budget_terms *t, const struct budget_moment *m,
                    struct budget_hold *hold, int64_t cost_pico, struct budget_alerts *alerts);
 

@@ -18,6 +18,11 @@ struct estimate {
 void estimate_chat(const struct chat_request *r, enum dialect_id provider, const struct model_caps *caps,
                    struct estimate *out);
 void estimate_embed(const struct embed_request *r, struct estimate *out);
+/* The most that it can be counted as, whatever the tokenizer: for money that must not be passed. output_max
+ * as above, else the model's window; 0: nothing is known that bounds it. */
+void estimate_chat_most(const struct chat_request *r, enum dialect_id provider, const struct model_caps *caps,
+                        struct estimate *out);
+void estimate_embed_most(const struct embed_request *r, struct estimate *out);
 /* Tokens to reserve: the input, and of the output what `lately` (tokens of an average answer, 0: unknown)
  * lets expect, never more than the ceiling. */
 int64_t estimate_total(const struct estimate *e, double lately);

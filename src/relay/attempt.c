@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "dialect/carry.h"
 #include "policy/catalogue.h"
+#include "relay/billing.h"
 #include "relay/cached.h"
 #include "relay/rescue.h"
 #include "upstream/echo.h"
@@ -113,6 +114,8 @@ static enum attempt_result deliver_reply(struct attempt *at, const struct chat_r
         buf_init(&out, ANSWER_BYTES_MAX);
         run->record->first_token_ms = clock_now_ms() - call->started_ms;
         call->answer->latency_ms = run->record->first_token_ms;
+        at->usage = reply->usage;
+        billing_show(at, reply->model);
         if (!raw.at)
                 call->dialect->encode_chat_reply(call->answer, reply, &out);
         enum attempt_result result = deliver_answer(at, reply->model, &reply->usage, raw, &out);
@@ -253,8 +256,11 @@ static enum attempt_result echo_stream(struct attempt *at, const struct chat_req
                         run->record->first_token_ms = clock_now_ms() - call->started_ms;
                         at->first_token_ms = clock_now_ms() - at->started_ms;
                 }
+                if (e->type == EVENT_END)
+                        billing_show(at, reply->model);
                 if (!rescue_event(rescue, at, e, &out))
                         break;
+                billing_progress(at);
                 /* One write a token where somebody watches; all at once where nothing is to be waited for. */
                 if (!e->next || (!hold && (delay > 0 || out.len >= ECHO_FLUSH))) {
                         deliver_bytes(run, (struct str){out.data, out.len}, true);

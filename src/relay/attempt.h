@@ -14,6 +14,7 @@
 enum { ANSWER_BYTES_MAX = 64 << 20, EVENT_BYTES_MAX = 16 << 20, STREAM_BYTES_MAX = 1 << 30 };
 
 struct attempt;
+struct billing;
 struct cached;
 struct hedge;
 struct rescue;
@@ -37,9 +38,10 @@ struct relay_run {
         struct permit account;     /* what admission_enter() took */
         struct limit_views limits; /* of the account, for the headers, if `limited` */
         bool limited;
-        bool images_fetched;   /* the request is no longer what the client's bytes say */
-        int64_t metered;       /* bytes counted in env->memory */
-        struct hedge *hedge;   /* a second target may be asked besides; NULL: none */
+        bool images_fetched; /* the request is no longer what the client's bytes say */
+        int64_t metered;     /* bytes counted in env->memory */
+        struct hedge *hedge; /* a second target may be asked besides; NULL: none */
+        struct billing *billing;
         struct cached *cached; /* the response cache (relay/cached.h); NULL: the account has none */
 };
 
@@ -56,6 +58,10 @@ struct attempt {
         struct target_ask ask;
         struct target_permit permit;
         struct estimate estimate;
+        int64_t n;        /* of the request's attempts, from 1 */
+        const char *kind; /* for its row: "first", "retry", … */
+        struct budget_hold hold;
+        int64_t noted_ms; /* when its progress was noted last */
         int64_t started_ms;
         struct upstream_quota quota; /* what the provider's headers said of its limits */
         bool sent;                   /* something may have gone out to the provider */

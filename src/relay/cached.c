@@ -256,11 +256,8 @@ static void take_hit(struct relay_run *run, const struct hit *hit, const struct 
         answer->latency_ms = record->first_token_ms;
         answer->cost = "0";
         answer->currency = currency;
-        if (call->row)
-                call->row->cache_hit = 1;
-        if (call->row && hit->currency && currency && strcmp(hit->currency, currency) == 0 &&
-            hit->cost_pico > 0)
-                call->row->saved_pico += hit->cost_pico;
+        if (hit->currency && currency && strcmp(hit->currency, currency) == 0 && hit->cost_pico > 0)
+                record->cache_saved_pico = hit->cost_pico;
         deliver_prepare(run, hit->target, hit->served_model, stream);
         run->answered = true;
         run->content_sent = true;

@@ -48,6 +48,7 @@ void deliver_prepare(struct relay_run *run, const struct config_target *target, 
                        arena_printf(call->arena, "%lld", (long long)run->record->attempts));
         deliver_header(run, "x-tollgate-adjusted", run->adjusted);
         deliver_header(run, "x-tollgate-cache", cached_word(run));
+        deliver_header(run, "x-tollgate-cost", call->answer->cost);
         struct relay_header limits[LIMIT_HEADERS];
         size_t count = run->limited ? limit_headers(call->arena, &run->limits, limits) : 0;
         for (size_t i = 0; i < count; i++)

@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "dialect/patch.h"
 #include "policy/catalogue.h"
+#include "relay/billing.h"
 #include "relay/cached.h"
 #include "upstream/echo.h"
 
@@ -25,6 +26,8 @@ static enum attempt_result deliver_vectors(struct attempt *at, const struct embe
         struct buf out;
         buf_init(&out, ANSWER_BYTES_MAX);
         call->answer->latency_ms = clock_now_ms() - call->started_ms;
+        at->usage = reply->usage;
+        billing_show(at, reply->model);
         if (!raw.at)
                 call->dialect->encode_embed_reply(call->answer, reply, &out);
         enum attempt_result result = deliver_answer(at, reply->model, &reply->usage, raw, &out);

@@ -1,6 +1,7 @@
 /* A stream from provider to client: bytes to events to bytes, held back until there is content to show. */
 #include "base/clock.h"
 #include "base/log.h"
+#include "relay/billing.h"
 #include "relay/cached.h"
 #include "relay/rescue.h"
 
@@ -93,6 +94,9 @@ static void take_event(struct pump *p, const struct chat_event *e)
                 return;
         if (e->type == EVENT_DELTA)
                 at->streamed_bytes += (int64_t)e->delta.len;
+        billing_progress(at);
+        if (e->type == EVENT_END)
+                billing_show(at, at->served_model);
         p->whole |= e->type == EVENT_END;
         cached_stream_event(p->kept, e);
         if (!p->fast && !rescue_event(p->rescue, at, e, &p->pending))

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "policy/catalogue.h"
+#include "relay/billing.h"
 #include "relay/cached.h"
 #include "relay/walk.h"
 #include "relay/rescue.h"
@@ -102,7 +103,7 @@ static void run_through(struct relay_run *run, const struct errand *errand)
         struct err problem = {0};
         if (v->target_count && run->call->account && config_any_limit(&run->call->account->limits))
                 errand->estimate(&v->targets[0], run, errand->request, &e);
-        if (admission_enter(run, &e, &problem)) {
+        if (billing_enter(run, &problem) && admission_enter(run, &e, &problem)) {
                 if (!errand->cached(run, errand->request))
                         walk_targets(run, errand);
                 cached_store(run);
@@ -114,6 +115,7 @@ static void run_through(struct relay_run *run, const struct errand *errand)
         if (run->metered)
                 meter_give(run->call->env->memory, run->metered);
         run->record->total_ms = clock_now_ms() - run->call->started_ms;
+        billing_leave(run);
 }
 
 /* ---- chat ---- */
@@ -176,6 +178,16 @@ static void estimate_chat_target(const struct config_target *target, const struc
         estimate_chat(rescue_request(run, e->request), d ? d->id : DIALECT_NONE, &caps, out);
 }
 
+static void most_of_chat(const struct config_target *target, const struct relay_run *run, void *request,
+                         const struct fit *fit, struct estimate *out)
+{
+        const struct chat_errand *e = request;
+        const struct dialect *d = dialect_by_name(target->provider->dialect);
+        struct model_caps caps;
+        catalogue_target_caps(run->call->env->config, target, &caps);
+        estimate_chat_most(fit ? &fit->request : &e->fit.request, d ? d->id : DIALECT_NONE, &caps, out);
+}
+
 static const struct fit *fit_chat_besides(struct relay_run *run, const struct config_target *target,
                                           void *request)
 {
@@ -200,7 +212,7 @@ void relay_chat(const struct relay_call *call, const struct chat_request *reques
         record->streamed = request->stream;
         run->streams = request->stream && call->answer->format != ANSWER_TEXT;
         run_through(run, &(struct errand){fit_chat_target, try_chat, estimate_chat_target, fit_chat_besides,
-                                          find_chat, e});
+                                          most_of_chat, find_chat, e});
 }
 
 /* ---- embeddings ---- */
@@ -241,6 +253,16 @@ static void estimate_embed_target(const struct config_target *target, const stru
         estimate_embed(e->request, out);
 }
 
+static void most_of_embed(const struct config_target *target, const struct relay_run *run, void *request,
+                          const struct fit *fit, struct estimate *out)
+{
+        const struct embed_errand *e = request;
+        (void)target;
+        (void)run;
+        (void)fit;
+        estimate_embed_most(&e->fit.request, out);
+}
+
 static bool find_embed(struct relay_run *run, void *request)
 {
         return cached_embed(run, ((const struct embed_errand *)request)->request);
@@ -253,5 +275,5 @@ void relay_embed(const struct relay_call *call, const struct embed_request *requ
         struct embed_errand e = {.request = request};
         run_start(&run, call, record);
         run_through(&run, &(struct errand){fit_embed_target, try_embed, estimate_embed_target, NULL,
-                                           find_embed, &e});
+                                           most_of_embed, find_embed, &e});
 }

@@ -81,6 +81,7 @@ struct relay_record {
         enum err_cause cause;
         bool client_left, streamed, whole, fast_path;
         bool cache_hit;                      /* of the response cache: nobody was asked */
+        int64_t cache_saved_pico;            /* what it would have cost, in 1e-12 of config.currency */
         int64_t attempts, retries;           /* retries: of those, second tries at the same target */
         int64_t rescues;                     /* those asked to go on with a stream that had broken off */
         int64_t hedges;                      /* those asked besides one that was late */

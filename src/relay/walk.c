@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "policy/catalogue.h"
+#include "relay/billing.h"
 #include "relay/rescue.h"
 
 /* Those who wait for the same cool-down do not all come back in the same moment. */
@@ -154,6 +155,31 @@ static bool admit(struct walk *w, struct attempt *at, const struct candidate *c,
         return answer->go;
 }
 
+static const char *kind_of(const struct walk *w, const struct candidate *c, bool besides)
+{
+        const struct relay_record *record = w->run->record;
+        if (besides)
+                return "hedge";
+        if (c->tries)
+                return "retry";
+        return w->run->content_sent ? "rescue" : record->attempts ? "failover" : "first";
+}
+
+/* Its worst case is set aside, its begin noted. False: not with this account's money. */
+static bool bill(struct walk *w, struct attempt *at, const struct candidate *c, const struct fit *besides,
+                 struct err *err)
+{
+        struct estimate most = {0};
+        if (billing_is_limited(w->run))
+                w->errand->most(c->target, w->run, w->errand->request, besides, &most);
+        at->n = w->run->record->attempts + 1;
+        at->kind = kind_of(w, c, besides != NULL);
+        if (billing_begin(w->run, at, &most, err))
+                return true;
+        admission_give_back(w->run->call->env, &at->permit);
+        return false;
+}
+
 static void begin_attempt(struct walk *w, struct attempt *at, struct candidate *c)
 {
         struct relay_run *run = w->run;
@@ -211,6 +237,7 @@ static void settle(struct walk *w, struct attempt *at, bool answered, const stru
         };
         admission_settle(run->call->env, &at->ask, &at->permit, &note);
         add_usage(&run->record->spent, u);
+        billing_end(run, at, answered);
 }
 
 /* ---- one that failed ---- */
@@ -343,7 +370,8 @@ static const struct fit *open_besides(struct hedge *h, struct attempt *second)
                 const struct fit *fit = w->errand->fit_besides(w->run, c->target, w->errand->request);
                 second->target = c->target;
                 second->dialect = dialect_by_name(c->target->provider->dialect);
-                if (!fit || !admit(w, second, c, 0, true, &answer))
+                struct err ignored = {0};
+                if (!fit || !admit(w, second, c, 0, true, &answer) || !bill(w, second, c, fit, &ignored))
                         continue;
                 begin_attempt(w, second, c);
                 w->run->record->hedges++;
@@ -357,6 +385,7 @@ static void take_back(struct walk *w, struct attempt *at, struct candidate *c)
 {
         struct relay_run *run = w->run;
         admission_give_back(run->call->env, &at->permit);
+        billing_cancel(run, at);
         c->tries--;
         run->record->attempts--;
         run->record->hedges--;
@@ -428,6 +457,10 @@ static void ask(struct walk *w, struct candidate *c, int64_t wait_ms)
         if (ahead > 0 && !wait_for(w, ahead, true)) {
                 admission_give_back(env, &at->permit);
                 close_candidate(w, c, FAULT_AT_LIMIT, 0, ahead);
+                return;
+        }
+        if (!bill(w, at, c, NULL, &w->problem)) {
+                c->closed = true;
                 return;
         }
         begin_attempt(w, at, c);

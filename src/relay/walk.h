@@ -19,6 +19,10 @@ struct errand {
         /* For a second target besides: a fit of its own, or NULL. May be NULL itself. */
         const struct fit *(*fit_besides)(struct relay_run *run, const struct config_target *target,
                                          void *request);
+        /* The most that it can be counted as, as fitted for the target: for budgets. fit: of a second target
+         * besides, else NULL. */
+        void (*most)(const struct config_target *target, const struct relay_run *run, void *request,
+                     const struct fit *fit, struct estimate *out);
         /* Looks into the response cache. True: the client has its answer. */
         bool (*cached)(struct relay_run *run, void *request);
         void *request;

@@ -91,6 +91,7 @@ const struct ledger_column ledger_attempt_columns[] = {
         INT(hold_pico),
         INT(hold_day),
         INT(hold_month),
+        INT(hold_era),
         INT(first_token_ms),
         INT(total_ms),
 };

@@ -25,8 +25,9 @@ enum usage_by {
 const char *usage_by_name(enum usage_by by); /* "account", … */
 
 struct usage_filter {
-        int64_t since_ms, until_ms;                                 /* unix; until is not included; 0: open */
-        const char *account, *model, *provider, *user, *request_id; /* NULL: all */
+        int64_t since_ms, until_ms;                    /* unix; until is not included; 0: open */
+        const char *account, *model, *provider, *user; /* NULL: all */
+        bool errors;                                   /* only those that did not end well */
 };
 
 struct usage_sum {
@@ -55,6 +56,8 @@ struct usage_report {
 bool usage_report(struct ledger *l, const struct usage_filter *f, enum usage_by by, const struct zone *zone,
                   struct arena *a, struct usage_report *out, char why[512]);
 
+/* The id behind which the last `most` rows of the filter lie; -1: why. */
+int64_t ledger_last(struct ledger *l, const struct usage_filter *f, int64_t most, char why[512]);
 /* Rows of the filter in the order of their ids, from after_id on, at most `most`; strings live during the
  * call of fn. Gives the last id, or -1: why. */
 int64_t ledger_each(struct ledger *l, const struct usage_filter *f, int64_t after_id, int64_t most,

@@ -52,7 +52,8 @@ struct ledger_attempt {
         const char *tier;  /* service tier that served it; NULL: standard */
         int64_t input, cached, cache_write, cache_write_1h, output, reasoning, estimated, priced;
         int64_t cost_pico, charge_pico, reported_pico;
-        int64_t hold_pico, hold_day, hold_month; /* what the account's budget counts for it until it ends */
+        int64_t hold_pico, hold_day, hold_month,
+                hold_era; /* what the account's budget counts for it until it ends */
         int64_t first_token_ms, total_ms;
 };
 

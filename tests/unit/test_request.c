@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
@@ -10,6 +11,7 @@
 #include "base/text.h"
 #include "gateway/endpoints.h"
 #include "gateway/request.h"
+#include "store/ledger_id.h"
 
 #define ARRAY_SIZE(x) (sizeof(x) / sizeof *(x))
 
@@ -162,6 +164,97 @@ static void ids_and_methods(void **state)
                 assert_string_not_equal(r.id, rows[i].kept ? r.unique : "");
                 assert_string_equal(r.method, "GET");
                 assert_true(r.head);
+                client_free(c);
+                arena_free(a);
+        }
+}
+
+static void a_row_is_found_by_the_id_made_here(void **state)
+{
+        (void)state;
+        const char *own[] = {"HTTP_X_REQUEST_ID=mine", "PATH_INFO=/chat", NULL};
+        const char *none[] = {"PATH_INFO=/chat", NULL};
+        for (int i = 0; i < 2; i++) {
+                struct arena *a = arena_new();
+                FCGX_Request fcgi;
+                char *copy[8];
+                struct client *c = client_of(&fcgi, i ? own : none, copy);
+                struct request r;
+                struct err err = {0};
+                int64_t id = (INT64_C(1795000000123) << 20) + 5;
+                assert_true(request_read(&r, a, c, NULL, endpoint_known, &err));
+                assert_true(ledger_id_of(r.unique) > 0);
+                request_take_id(&r, id);
+                assert_int_equal(ledger_id_of(r.unique), id);
+                assert_true(text_is_token(r.unique, 64));
+                assert_string_equal(r.id, i ? "mine" : r.unique);
+                const char *first = r.unique;
+                request_take_id(&r, id);
+                assert_string_not_equal(first, r.unique);
+                client_free(c);
+                arena_free(a);
+        }
+        static const char *const foreign[] = {"",
+                                              "mine",
+                                              "tg-",
+                                              "tg-00000000000000000000000000000001x",
+                                              "TG-00000000000000010000000000000001",
+                                              "tg-0000000000000001000000000000000A",
+                                              "tg-0000000000000001ffffffffffffffff",
+                                              "tg-000000000000000100000000000000000"};
+        for (size_t i = 0; i < ARRAY_SIZE(foreign); i++)
+                assert_int_equal(ledger_id_of(foreign[i]), 0);
+        assert_int_equal(ledger_id_of(NULL), 0);
+}
+
+static void traces_and_caches(void **state)
+{
+        (void)state;
+        static const struct {
+                const char *text;
+                bool valid;
+        } traces[] = {
+                {"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", true},
+                {"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-ff", true},
+                {"00-00000000000000000000000000000001-0000000000000001-00", true},
+                {"01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", false},
+                {"ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", false},
+                {"00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01", false},
+                {"00-00000000000000000000000000000000-b7ad6b7169203331-01", false},
+                {"00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01", false},
+                {"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-0", false},
+                {"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-0g", false},
+                {"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-x", false},
+                {"00-0af7651916cd43dd8448eb211c80319-cb7ad6b7169203331-01", false},
+                {"00-0af7651916cd43dd8448eb211c80319c_b7ad6b7169203331-01", false},
+                {"", false},
+        };
+        static const struct {
+                const char *text;
+                bool no_cache;
+        } caches[] = {{"no-cache", true},
+                      {"max-age=0, No-Cache", true},
+                      {"no-cache,no-store", true},
+                      {"no-cached", false},
+                      {"max-age=0", false},
+                      {"x-no-cache", false},
+                      {"no-store ,\tno-cache", true}};
+        for (size_t i = 0; i < ARRAY_SIZE(traces); i++)
+                assert_int_equal(request_trace_valid(traces[i].text), traces[i].valid);
+        assert_false(request_trace_valid(NULL));
+        for (size_t i = 0; i < ARRAY_SIZE(caches); i++) {
+                struct arena *a = arena_new();
+                FCGX_Request fcgi;
+                char *copy[8], trace[128], cache[128];
+                snprintf(trace, sizeof trace, "HTTP_TRACEPARENT=%s", traces[i].text);
+                snprintf(cache, sizeof cache, "HTTP_CACHE_CONTROL=%s", caches[i].text);
+                const char *environment[] = {trace, cache, "PATH_INFO=/chat", NULL};
+                struct client *c = client_of(&fcgi, environment, copy);
+                struct request r;
+                struct err err = {0};
+                assert_true(request_read(&r, a, c, NULL, endpoint_known, &err));
+                assert_int_equal(r.trace != NULL, traces[i].valid);
+                assert_int_equal(r.no_cache, caches[i].no_cache);
                 client_free(c);
                 arena_free(a);
         }
@@ -370,6 +463,8 @@ int main(void)
                 cmocka_unit_test(mounts),
                 cmocka_unit_test(bad_paths),
                 cmocka_unit_test(ids_and_methods),
+                cmocka_unit_test(a_row_is_found_by_the_id_made_here),
+                cmocka_unit_test(traces_and_caches),
                 cmocka_unit_test(bodies),
                 cmocka_unit_test(memory_of_the_process),
                 cmocka_unit_test(memory_of_trees),

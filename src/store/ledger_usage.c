@@ -1,0 +1,374 @@
+/* Reports: one pass over the rows, grouped here (SQLite would sort them first). */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/ledger_filter.h"
+
+enum { SQL_MAX = 4096, KEY_MAX = 256, SUB = 32, BUCKETS = 40 * SUB, MINUTE_MS = 60000, HOUR_MS = 3600000 };
+
+const char *usage_by_name(enum usage_by by)
+{
+        static const char *const names[USAGE_BYS] = {"all", "account", "model", "provider", "version",
+                                                     "day", "hour",    "user",  "error",    "minute"};
+        return by < USAGE_BYS ? names[by] : "";
+}
+
+/* ---- percentiles: buckets of at most 1/32 of their value ---- */
+
+static size_t bucket_of(int64_t ms)
+{
+        if (ms < 2 * SUB)
+                return ms < 0 ? 0 : (size_t)ms;
+        int shift = 58 - __builtin_clzll((unsigned long long)ms); /* leaves six bits, the first of them 1 */
+        size_t bucket = (size_t)shift * SUB + (size_t)(ms >> shift);
+        return bucket < BUCKETS ? bucket : BUCKETS - 1;
+}
+
+static int64_t middle_of(size_t bucket)
+{
+        if (bucket < 2 * SUB)
+                return (int64_t)bucket;
+        int shift = (int)(bucket / SUB) - 1;
+        int64_t low = (int64_t)(bucket % SUB + SUB) << shift;
+        return low + ((INT64_C(1) << shift) - 1) / 2;
+}
+
+static int64_t percentile(const uint32_t *counts, int64_t total, int percent)
+{
+        int64_t rank = (total * percent + 99) / 100, seen = 0;
+        for (size_t i = 0; i < BUCKETS; i++) {
+                seen += counts[i];
+                if (seen >= rank && seen)
+                        return middle_of(i);
+        }
+        return 0;
+}
+
+/* ---- groups ---- */
+
+struct group {
+        struct usage_line line;
+        uint64_t hash;
+        uint32_t *first, *total;
+        int64_t first_count, total_count;
+};
+
+struct report {
+        struct arena *arena;
+        enum usage_by by;
+        const struct zone *zone;
+        struct zone_day day; /* of the row before */
+        struct group *groups;
+        size_t count, room;
+        uint32_t *table; /* index + 1 of a group; 0: free */
+        size_t table_size;
+        size_t last;               /* the group of the row before */
+        int64_t from_ms, until_ms; /* by time: what it holds */
+};
+
+static uint64_t hash_of(const char *s, size_t len)
+{
+        uint64_t h = UINT64_C(14695981039346656037);
+        for (size_t i = 0; i < len; i++)
+                h = (h ^ (unsigned char)s[i]) * UINT64_C(1099511628211);
+        return h ^ h >> 31;
+}
+
+static void *grown(struct report *r, void *old, size_t count, size_t room, size_t size)
+{
+        void *more = arena_alloc(r->arena, room * size);
+        if (count)
+                memcpy(more, old, count * size);
+        return more;
+}
+
+static void rehash(struct report *r)
+{
+        r->table_size = r->table_size ? r->table_size * 2 : 256;
+        r->table = arena_alloc(r->arena, r->table_size * sizeof *r->table);
+        for (size_t i = 0; i < r->count; i++) {
+                size_t at = r->groups[i].hash & (r->table_size - 1);
+                while (r->table[at])
+                        at = (at + 1) & (r->table_size - 1);
+                r->table[at] = (uint32_t)i + 1;
+        }
+}
+
+static size_t group_of(struct report *r, const char *key, size_t len, int64_t starts_ms)
+{
+        struct group *g = r->count ? &r->groups[r->last] : NULL;
+        if (g && strlen(g->line.key) == len && memcmp(g->line.key, key, len) == 0)
+                return r->last;
+        uint64_t hash = hash_of(key, len);
+        if (r->count * 2 >= r->table_size)
+                rehash(r);
+        size_t at = hash & (r->table_size - 1);
+        for (; r->table[at]; at = (at + 1) & (r->table_size - 1)) {
+                g = &r->groups[r->table[at] - 1];
+                if (g->hash == hash && strlen(g->line.key) == len && memcmp(g->line.key, key, len) == 0)
+                        return r->table[at] - 1;
+        }
+        if (r->count == r->room) {
+                r->room = r->room ? r->room * 2 : 64;
+                r->groups = grown(r, r->groups, r->count, r->room, sizeof *r->groups);
+        }
+        r->groups[r->count] = (struct group){
+                .line = {.key = arena_strndup(r->arena, key, len), .starts_ms = starts_ms}, .hash = hash};
+        r->table[at] = (uint32_t)++r->count;
+        return r->count - 1;
+}
+
+static struct usage_sum *sum_of(struct report *r, struct usage_line *line, const char *currency)
+{
+        for (size_t i = 0; i < line->sum_count; i++) {
+                if (strcmp(line->sums[i].currency, currency) == 0)
+                        return &line->sums[i];
+        }
+        line->sums = grown(r, line->sums, line->sum_count, line->sum_count + 1, sizeof *line->sums);
+        line->sums[line->sum_count] = (struct usage_sum){.currency = arena_strdup(r->arena, currency)};
+        return &line->sums[line->sum_count++];
+}
+
+/* ---- one row ---- */
+
+/* In the order of the columns that are read. */
+enum column {
+        C_ID,
+        C_OUTCOME,
+        C_ATTEMPTS,
+        C_RETRIES,
+        C_RESCUES,
+        C_HEDGES,
+        C_CACHE_HIT,
+        C_IMAGES,
+        C_INPUT,
+        C_CACHED,
+        C_CACHE_WRITE,
+        C_OUTPUT,
+        C_REASONING,
+        C_ESTIMATED,
+        C_PRICED,
+        C_COST,
+        C_SAVED,
+        C_CURRENCY,
+        C_FIRST,
+        C_TOTAL,
+        C_KEY,
+        C_KEY2
+};
+static const char columns[] =
+        "id, outcome, attempts, retries, rescues, hedges, cache_hit, images, input, cached, "
+        "cache_write, output, reasoning, estimated, priced, cost_pico, saved_pico, currency, "
+        "first_token_ms, total_ms";
+static const char *const key_columns[USAGE_BYS] = {
+        [USAGE_ALL] = "NULL, NULL",         [USAGE_ACCOUNT] = "account, NULL",
+        [USAGE_MODEL] = "model, NULL",      [USAGE_PROVIDER] = "provider, NULL",
+        [USAGE_VERSION] = "model, version", [USAGE_DAY] = "NULL, NULL",
+        [USAGE_HOUR] = "NULL, NULL",        [USAGE_USER] = "user, NULL",
+        [USAGE_ERROR] = "error, outcome",   [USAGE_MINUTE] = "NULL, NULL",
+};
+
+static const char *text(sqlite3_stmt *s, enum column c)
+{
+        const char *t = (const char *)sqlite3_column_text(s, c);
+        return t ? t : "";
+}
+
+/* Days since 1970 to a date (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms"). */
+static int date_text(char *out, size_t room, int64_t z)
+{
+        z += 719468;
+        int64_t era = z / 146097, doe = z - era * 146097;
+        int64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
+        int64_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100), mp = (5 * doy + 2) / 153;
+        int64_t d = doy - (153 * mp + 2) / 5 + 1, m = mp < 10 ? mp + 3 : mp - 9;
+        return snprintf(out, room, "%04lld-%02lld-%02lld", (long long)(yoe + era * 400 + (m <= 2)),
+                        (long long)m, (long long)d);
+}
+
+/* "2026-11-26", "2026-11-26 14:00" in the zone: clocks that go back give an hour twice, told apart by its
+ * start. */
+static size_t time_group(struct report *r, int64_t ms)
+{
+        char key[KEY_MAX];
+        int64_t unix_s = ms / 1000;
+        if (r->count && ms >= r->from_ms && ms < r->until_ms)
+                return r->last;
+        if (unix_s < r->day.starts || unix_s >= r->day.ends)
+                r->day = zone_day_of(r->zone, unix_s);
+        int len = date_text(key, sizeof key, r->day.number);
+        int64_t starts = r->day.starts * 1000;
+        r->from_ms = starts;
+        r->until_ms = r->day.ends * 1000;
+        if (r->by != USAGE_DAY) {
+                int64_t step = r->by == USAGE_HOUR ? HOUR_MS : MINUTE_MS;
+                starts += (ms - starts) / step * step;
+                r->from_ms = starts;
+                r->until_ms = starts + step < r->until_ms ? starts + step : r->until_ms;
+                int64_t minutes = (starts - r->day.starts * 1000) / MINUTE_MS;
+                len += snprintf(key + len, sizeof key - (size_t)len, " %02lld:%02lld",
+                                (long long)(minutes / 60), (long long)(minutes % 60));
+        }
+        return group_of(r, key, (size_t)len, starts);
+}
+
+static size_t row_group(struct report *r, sqlite3_stmt *s)
+{
+        char key[KEY_MAX];
+        const char *one = text(s, C_KEY);
+        switch (r->by) {
+        case USAGE_DAY:
+        case USAGE_HOUR:
+        case USAGE_MINUTE: return time_group(r, sqlite3_column_int64(s, C_ID) >> 20);
+        case USAGE_VERSION:
+                snprintf(key, sizeof key, "%s%s%s", one, *text(s, C_KEY2) ? "@" : "", text(s, C_KEY2));
+                return group_of(r, key, strlen(key), 0);
+        case USAGE_ERROR:
+                if (!*one && strcmp(text(s, C_KEY2), "ok") != 0)
+                        one = text(s, C_KEY2);
+                break;
+        case USAGE_ALL: one = ""; break;
+        default: break;
+        }
+        return group_of(r, one, strlen(one), 0);
+}
+
+static void note_time(struct report *r, uint32_t **counts, int64_t *count, int64_t ms)
+{
+        if (ms <= 0)
+                return;
+        if (!*counts)
+                *counts = arena_alloc(r->arena, BUCKETS * sizeof **counts);
+        (*counts)[bucket_of(ms)]++;
+        ++*count;
+}
+
+static void add_to(struct report *r, struct group *g, sqlite3_stmt *s)
+{
+        struct usage_line *l = &g->line;
+        const char *outcome = text(s, C_OUTCOME);
+        l->requests++;
+        l->errors += strcmp(outcome, "error") == 0;
+        l->interrupted += strcmp(outcome, "interrupted") == 0;
+        const struct {
+                int64_t *to;
+                enum column from;
+        } sums[] = {
+                {&l->attempts, C_ATTEMPTS}, {&l->retries, C_RETRIES},      {&l->rescues, C_RESCUES},
+                {&l->hedges, C_HEDGES},     {&l->cache_hits, C_CACHE_HIT}, {&l->images, C_IMAGES},
+                {&l->input, C_INPUT},       {&l->cached, C_CACHED},        {&l->cache_write, C_CACHE_WRITE},
+                {&l->output, C_OUTPUT},     {&l->reasoning, C_REASONING},  {&l->estimated, C_ESTIMATED},
+        };
+        for (size_t i = 0; i < sizeof sums / sizeof *sums; i++)
+                *sums[i].to += sqlite3_column_int64(s, (int)sums[i].from);
+        l->unpriced += sqlite3_column_int64(s, C_ATTEMPTS) > 0 && !sqlite3_column_int64(s, C_PRICED);
+        int64_t cost = sqlite3_column_int64(s, C_COST), saved = sqlite3_column_int64(s, C_SAVED);
+        if (cost || saved) {
+                struct usage_sum *sum = sum_of(r, l, text(s, C_CURRENCY));
+                sum->cost_pico += cost;
+                sum->saved_pico += saved;
+        }
+        note_time(r, &g->first, &g->first_count, sqlite3_column_int64(s, C_FIRST));
+        note_time(r, &g->total, &g->total_count, sqlite3_column_int64(s, C_TOTAL));
+}
+
+/* ---- the whole ---- */
+
+static void add_times(struct report *r, uint32_t **to, int64_t *count, const uint32_t *from, int64_t more)
+{
+        if (!from)
+                return;
+        if (!*to)
+                *to = arena_alloc(r->arena, BUCKETS * sizeof **to);
+        for (size_t i = 0; i < BUCKETS; i++)
+                (*to)[i] += from[i];
+        *count += more;
+}
+
+/* Everything but key, start and percentiles is a number of 64 bits, from `requests` to `unpriced`. */
+static void add_group(struct report *r, struct group *all, const struct group *g)
+{
+        int64_t *to = &all->line.requests;
+        const int64_t *from = &g->line.requests;
+        size_t count =
+                (offsetof(struct usage_line, sums) - offsetof(struct usage_line, requests)) / sizeof *to;
+        for (size_t i = 0; i < count; i++)
+                to[i] += from[i];
+        for (size_t i = 0; i < g->line.sum_count; i++) {
+                struct usage_sum *sum = sum_of(r, &all->line, g->line.sums[i].currency);
+                sum->cost_pico += g->line.sums[i].cost_pico;
+                sum->saved_pico += g->line.sums[i].saved_pico;
+        }
+        add_times(r, &all->first, &all->first_count, g->first, g->first_count);
+        add_times(r, &all->total, &all->total_count, g->total, g->total_count);
+}
+
+static int by_currency(const void *a, const void *b)
+{
+        return strcmp(((const struct usage_sum *)a)->currency, ((const struct usage_sum *)b)->currency);
+}
+
+static void finish(struct group *g)
+{
+        static const int percents[3] = {50, 95, 99};
+        for (size_t i = 0; i < 3; i++) {
+                if (g->first)
+                        g->line.first_token_ms[i] = percentile(g->first, g->first_count, percents[i]);
+                if (g->total)
+                        g->line.total_ms[i] = percentile(g->total, g->total_count, percents[i]);
+        }
+        if (g->line.sum_count)
+                qsort(g->line.sums, g->line.sum_count, sizeof *g->line.sums, by_currency);
+}
+
+static __int128 cost_of(const struct usage_line *l)
+{
+        return l->sum_count ? l->sums[0].cost_pico : 0;
+}
+
+static int by_cost(const void *a, const void *b)
+{
+        const struct usage_line *x = a, *y = b;
+        if (x->starts_ms != y->starts_ms)
+                return x->starts_ms < y->starts_ms ? -1 : 1;
+        if (cost_of(x) != cost_of(y))
+                return cost_of(x) > cost_of(y) ? -1 : 1;
+        if (x->requests != y->requests)
+                return x->requests > y->requests ? -1 : 1;
+        return strcmp(x->key, y->key);
+}
+
+bool usage_report(struct ledger *l, const struct usage_filter *f, enum usage_by by, const struct zone *zone,
+                  struct arena *a, struct usage_report *out, char why[512])
+{
+        struct report r = {.arena = a, .by = by, .zone = zone};
+        struct group all = {.line = {.key = ""}};
+        struct buf sql;
+        int code;
+        buf_init(&sql, SQL_MAX);
+        buf_addf(&sql, "SELECT %s, %s FROM requests WHERE 1", columns, key_columns[by]);
+        ledger_filter_sql(f, &sql);
+        sqlite3_stmt *s = ledger_filtered(l, &sql, f, why);
+        if (!s)
+                return false;
+        while ((code = sqlite3_step(s)) == SQLITE_ROW) {
+                r.last = row_group(&r, s);
+                add_to(&r, &r.groups[r.last], s);
+        }
+        sqlite3_finalize(s);
+        if (code != SQLITE_DONE)
+                return ledger_failed(l, why);
+
+        *out = (struct usage_report){.lines = arena_alloc(a, (r.count + 1) * sizeof *out->lines),
+                                     .count = by == USAGE_ALL ? 0 : r.count};
+        for (size_t i = 0; i < r.count; i++) {
+                add_group(&r, &all, &r.groups[i]);
+                finish(&r.groups[i]);
+                out->lines[i] = r.groups[i].line;
+        }
+        finish(&all);
+        out->total = all.line;
+        qsort(out->lines, out->count, sizeof *out->lines, by_cost);
+        return true;
+}
