@@ -323,7 +323,8 @@ static bool read_vector(struct arena *a, json_object *node, struct embed_vector 
         if (!read_text(node, &text))
                 return false;
         buf_init(&bytes, text.len);
-        bool ok = text_base64_decode(&bytes, text.at, text.len, false) && bytes.len % sizeof(float) == 0;
+        bool ok = !text.len ||
+                  (text_base64_decode(&bytes, text.at, text.len, false) && bytes.len % sizeof(float) == 0);
         if (ok) {
                 float *values = arena_alloc(a, bytes.len + sizeof *values);
                 if (bytes.len)

@@ -120,6 +120,18 @@ static const struct dialect *whose(json_object *o)
         return NULL;
 }
 
+/* A stream as a JSON array, as Gemini gives it without alt=sse. */
+static void take_array(struct arena *a, const char *what, json_object *list)
+{
+        struct buf sse;
+        buf_init(&sse, 16 << 20);
+        for (size_t i = 0; i < json_object_array_length(list); i++)
+                buf_addf(&sse, "data: %s\r\n\r\n",
+                         json_object_to_json_string_ext(json_object_array_get_idx(list, i), DUMP_JSON));
+        take_stream(a, what, &dialect_gemini, (struct str){sse.data, sse.len});
+        buf_release(&sse);
+}
+
 static void take_body(struct arena *a, const char *what, struct str body)
 {
         struct err err = {0};
@@ -131,7 +143,10 @@ static void take_body(struct arena *a, const char *what, struct str body)
         }
         json_object *o = json_parse(a, body.at, body.len, JSON_FROM_PROVIDER, &err);
         const struct dialect *d = o ? whose(o) : NULL;
-        if (d && d->decode_chat_reply(a, body, r, &fault))
+        bool list = json_object_is_type(o, json_type_array) && json_object_array_length(o);
+        if (list && whose(json_object_array_get_idx(o, 0)) == &dialect_gemini)
+                take_array(a, what, o);
+        else if (d && d->decode_chat_reply(a, body, r, &fault))
                 take_reply(a, what, r);
 }
 
