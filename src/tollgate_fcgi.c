@@ -4,6 +4,7 @@
 #endif
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <malloc.h>
 #include <netinet/in.h>
@@ -127,16 +128,29 @@ static bool asked_by_web_server(void)
         return getenv("GATEWAY_INTERFACE") || getenv("REQUEST_METHOD");
 }
 
+/* The web server waits for the end of this: nobody waits for what is done behind it. */
+static void end_answer(void)
+{
+        int nothing = open("/dev/null", O_WRONLY | O_CLOEXEC);
+        if (nothing < 0 || dup2(nothing, STDOUT_FILENO) < 0)
+                close(STDOUT_FILENO);
+        if (nothing > STDERR_FILENO)
+                close(nothing);
+}
+
 static int serve_cgi(void)
 {
         struct gateway g = {.workers = 1};
         g.watch = config_watch_new(NULL);
         g.pool = upstream_pool_new();
         g.states = state_holder_new();
+        g.books = bookkeeper_new(&(struct bookkeeper_options){.states = g.states});
         g.answers = response_cache_new();
         struct client *client = client_from_cgi();
         gateway_serve(&g, client);
         client_free(client);
+        end_answer();
+        bookkeeper_free(g.books);
         state_holder_free(g.states);
         response_cache_free(g.answers);
         upstream_pool_free(g.pool);
@@ -190,6 +204,13 @@ static int serve_fastcgi(const struct options *o)
         g.answers = response_cache_new();
         log_bind(NULL, NULL, NULL);
         atomic_store(&g.kept_log, early.data);
+        log_bind(gateway_log_line, &g, NULL);
+        g.books = bookkeeper_new(&(struct bookkeeper_options){.watch = g.watch,
+                                                              .states = g.states,
+                                                              .threaded = true,
+                                                              .log_sink = gateway_log_line,
+                                                              .log_context = &g});
+        log_bind(NULL, NULL, NULL);
         g.pool = upstream_pool_new();
 
         /* Blocked before the threads begin, which inherit it: only the wait below sees them. */
@@ -207,6 +228,7 @@ static int serve_fastcgi(const struct options *o)
                 log_warn("requests were still running at the end");
                 _exit(0);
         }
+        bookkeeper_free(g.books);
         state_holder_free(g.states);
         response_cache_free(g.answers);
         upstream_pool_free(g.pool);
@@ -221,6 +243,7 @@ int main(int argc, char **argv)
         keep_memory_private();
         keep_memory_small();
         signal(SIGPIPE, SIG_IGN);
+        signal(SIGCHLD, SIG_DFL); /* an alert's program is waited for, whatever a web server ignored */
         /* Before any look at the arguments: as CGI they are the query's words, a stranger's. */
         bool cgi = FCGX_IsCGI();
         if (!cgi)

@@ -158,7 +158,7 @@ static enum cli_exit run(const struct cli_command *command, const char *config_p
                 return status;
         if (w.json)
                 w.format = "json";
-        if (argc != 2)
+        if (argc != 1)
                 return cli_misuse(command, "name one account");
         if (!w.month || !invoice_month(w.month, &year, &month))
                 return cli_misuse(command, "--month: expected a month such as 2026-11");
@@ -174,7 +174,7 @@ const struct cli_command cli_invoice = {
         .arguments =
                 "ACCOUNT --month YYYY-MM [--format text|html|csv|json] [--tax PERCENT] [--currency CODE] "
                 "[--final] [-c FILE]",
-        .summary = "Print the invoice of an account for a month",
+        .summary = "Prints the invoice of an account for a month",
         .help = "  --month YYYY-MM    the month, in the account's time zone\n"
                 "  --format FORMAT    text (default), html, csv or json; --json is the last one\n"
                 "  --tax PERCENT      tax on the net amount\n"

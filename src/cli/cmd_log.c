@@ -138,7 +138,7 @@ static enum cli_exit run_log(const struct cli_command *command, const char *conf
                        &status))
                 return status;
         long most = w.count ? strtol(w.count, &end, 10) : SHOWN;
-        if (argc > 1 || (w.count && (*end || most < 0 || most > 1000000)))
+        if (argc > 0 || (w.count && (*end || most < 0 || most > 1000000)))
                 return cli_misuse(command, "-n: expected a number of requests");
         const struct config *c = cli_load(config_path);
         const struct usage_filter f = {.account = w.account, .model = w.model, .errors = w.errors};
@@ -152,7 +152,7 @@ static enum cli_exit run_log(const struct cli_command *command, const char *conf
 const struct cli_command cli_log = {
         .name = "log",
         .arguments = "[-f] [-n COUNT] [--account NAME] [--model NAME] [--errors] [--json] [-c FILE]",
-        .summary = "Show requests as they end",
+        .summary = "Shows requests as they end",
         .help = "  -f              goes on until Ctrl-C\n"
                 "  -n COUNT        the last so many first (20)\n"
                 "  --account NAME, --model NAME\n"
@@ -315,7 +315,7 @@ static enum cli_exit run_show(const struct cli_command *command, const char *con
         enum cli_exit status = CLI_FAILED;
         if (!cli_parse(command, options, 1, &config_path, &argc, argv, &status))
                 return status;
-        if (argc != 2)
+        if (argc != 1)
                 return cli_misuse(command, "expected a request id");
         const struct config *c = cli_load(config_path);
         struct ledger *l = c ? cli_open_ledger(command, c, LEDGER_READ) : NULL;
@@ -329,7 +329,7 @@ static enum cli_exit run_show(const struct cli_command *command, const char *con
 const struct cli_command cli_show = {
         .name = "show",
         .arguments = "REQUEST-ID [--json] [-c FILE]",
-        .summary = "Tell the whole story of a request",
+        .summary = "Tells the whole story of a request",
         .help = "  --json    all columns of the request and its attempts\n"
                 "  -c FILE   configuration\n"
                 "\n"
@@ -346,7 +346,7 @@ static enum cli_exit run_backup(const struct cli_command *command, const char *c
         char why[WHY] = "";
         if (!cli_parse(command, NULL, 0, &config_path, &argc, argv, &status))
                 return status;
-        if (argc != 2)
+        if (argc != 1)
                 return cli_misuse(command, "expected the file to be made");
         const struct config *c = cli_load(config_path);
         struct ledger *l = c ? cli_open_ledger(command, c, LEDGER_READ) : NULL;
@@ -360,7 +360,7 @@ static enum cli_exit run_backup(const struct cli_command *command, const char *c
 const struct cli_command cli_backup = {
         .name = "backup",
         .arguments = "FILE [-c FILE]",
-        .summary = "Copy the ledger while it is in use",
+        .summary = "Copies the ledger while it is in use",
         .help = "  -c FILE   configuration\n"
                 "\n"
                 "FILE must not be there yet. Run by root, it is made by the ledger's owner, who must be able "

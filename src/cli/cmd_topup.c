@@ -88,12 +88,12 @@ static enum cli_exit run_balance(const struct cli_command *command, const char *
         enum cli_exit status = CLI_FAILED;
         if (!cli_parse(command, options, 1, &config_path, &argc, argv, &status))
                 return status;
-        if (argc > 2)
+        if (argc > 1)
                 return cli_misuse(command, "name one account, or none for all");
         const struct config *c = cli_load(config_path);
         struct ledger *l = c ? cli_open_ledger(command, c, LEDGER_READ) : NULL;
         if (l) {
-                status = show(command, l, argc == 2 ? argv[1] : NULL, json);
+                status = show(command, l, argc == 1 ? argv[1] : NULL, json);
                 ledger_close(l);
         }
         config_unref(c);
@@ -169,7 +169,7 @@ static enum cli_exit run_topup(const struct cli_command *command, const char *co
         enum cli_exit status = CLI_FAILED;
         if (!cli_parse(command, options, 2, &config_path, &argc, argv, &status))
                 return status;
-        if (argc != 4)
+        if (argc != 3)
                 return cli_misuse(command, "expected an account, an amount and a currency");
         t.account = argv[1];
         t.amount = argv[2];
@@ -194,7 +194,7 @@ static enum cli_exit run_topup(const struct cli_command *command, const char *co
 const struct cli_command cli_topup = {
         .name = "topup",
         .arguments = "ACCOUNT AMOUNT CURRENCY [--note TEXT] [--json] [-c FILE]",
-        .summary = "Add to the balance of a prepaid account",
+        .summary = "Adds to the balance of a prepaid account",
         .help = "  --note TEXT   kept with it\n"
                 "  --json        the balance as JSON\n"
                 "  -c FILE       configuration\n"
@@ -208,7 +208,7 @@ const struct cli_command cli_topup = {
 const struct cli_command cli_balance = {
         .name = "balance",
         .arguments = "[ACCOUNT] [--json] [-c FILE]",
-        .summary = "Show what prepaid accounts have left",
+        .summary = "Shows what prepaid accounts have left",
         .help = "  --json    as JSON\n"
                 "  -c FILE   configuration\n",
         .run = run_balance,

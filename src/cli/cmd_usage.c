@@ -244,7 +244,7 @@ static enum cli_exit run(const struct cli_command *command, const char *config_p
         if (!cli_parse(command, options, sizeof options / sizeof *options, &config_path, &argc, argv,
                        &status))
                 return status;
-        if (argc > 1)
+        if (argc > 0)
                 return cli_misuse(command, "%.64s: expected options only", argv[1]);
         if (w.by && !find_by(w.by, &by))
                 return cli_misuse(
@@ -278,7 +278,7 @@ const struct cli_command cli_usage = {
         .arguments =
                 "[--by WHAT] [--since WHEN] [--until WHEN] [--zone ZONE] [--account NAME] [--model NAME] "
                 "[--provider NAME] [--user NAME] [--json|--csv] [-c FILE]",
-        .summary = "Sum up requests, tokens and cost",
+        .summary = "Sums up requests, tokens and cost",
         .help = "  --by WHAT      account, model, provider, version, day, hour, user or error\n"
                 "  --since WHEN   2026-11-26, 2026-11-26T10:00:00Z, or 7d, 24h, 30m ago\n"
                 "  --until WHEN   up to then, without it\n"

@@ -30,9 +30,7 @@ static const char *secret_name(struct loader *l, const char *text, const struct 
         return s->kind == SECRET_FILE ? arena_printf(l->arena, "the file %s", s->path) : "the secret";
 }
 
-/* The secret's value; NULL when it could not be had, which takes the provider out of service. */
-static const char *resolve(struct loader *l, const config_setting_t *at, struct config_provider *p,
-                           const char *text)
+const char *check_secret(struct loader *l, const config_setting_t *at, const char *text, const char **why)
 {
         struct secret s;
         /* Before it is read, so that no change is missed; a missing file may come. */
@@ -46,13 +44,22 @@ static const char *resolve(struct loader *l, const config_setting_t *at, struct 
         if (s.open_to_others)
                 load_warning(l, at, "%s can be read or written by every user of this machine",
                              secret_name(l, text, &s));
-        if (!s.value) {
-                const char *why = arena_printf(l->arena, "%s %s", secret_name(l, text, &s), s.why);
+        if (!s.value)
+                *why = arena_printf(l->arena, "%s %s", secret_name(l, text, &s), s.why);
+        return s.value;
+}
+
+/* One that could not be had takes the provider out of service. */
+static const char *resolve(struct loader *l, const config_setting_t *at, struct config_provider *p,
+                           const char *text)
+{
+        const char *why = NULL, *value = check_secret(l, at, text, &why);
+        if (!value) {
                 load_warning(l, at, "provider \"%s\" is out of service: %s", p->name, why);
                 if (!p->out_of_service)
                         p->out_of_service = why;
         }
-        return s.value;
+        return value;
 }
 
 static void check_key(struct loader *l, const config_setting_t *at, struct config_provider *p)
@@ -309,6 +316,7 @@ void check_config(struct loader *l, const config_setting_t *root)
         check_models(l, root);
         check_accounts(l, root);
         check_limits(l, root);
+        check_money(l, root);
         check_default(l, root, "chat", c->defaults.chat, TASK_CHAT);
         check_default(l, root, "vision", c->defaults.vision, TASK_VISION);
         check_default(l, root, "embed", c->defaults.embed, TASK_EMBED);

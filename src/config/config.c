@@ -114,6 +114,10 @@ static void load_prices(struct loader *l)
                 read_group(l, config_root_setting(&document), &setting_prices, &shipped);
                 for (size_t i = 0; i < shipped.price_count; i++)
                         ((struct config_price *)shipped.prices)[i].shipped = true;
+                /* A provider that a row names is one of the operator's. */
+                struct loader own = *l;
+                own.config = &shipped;
+                check_prices(&own, config_root_setting(&document));
         }
         const void *rows = l->config->prices;
         join(l->arena, &rows, &l->config->price_count, shipped.prices, shipped.price_count,
@@ -147,7 +151,6 @@ static const struct config *load(const char *path, struct source_swap swap, stru
         tree->config.pins_path = source.pins;
         load_catalogue(&l);
         load_prices(&l);
-        check_money(&l);
         config_destroy(&document);
         source_release(&source);
         problems_pack(&problems, report);

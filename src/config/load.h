@@ -114,8 +114,11 @@ void check_config(struct loader *l, const config_setting_t *root);
 void check_models(struct loader *l, const config_setting_t *root);
 void check_pins(struct loader *l, const config_setting_t *root);
 void check_limits(struct loader *l, const config_setting_t *root);
-/* Dates of prices and rates, currencies; after all files are read (check_money.c). */
-void check_money(struct loader *l);
+/* Prices, rates, currencies, alerts (check_money.c); the price rows alone, of the shipped list too. */
+void check_money(struct loader *l, const config_setting_t *root);
+void check_prices(struct loader *l, const config_setting_t *root);
+/* The value of "env:NAME", "file:PATH" or the text itself; NULL: *why. (check.c) */
+const char *check_secret(struct loader *l, const config_setting_t *at, const char *text, const char **why);
 /* A version of the model by the name that a setting gives; an error and NULL where there is none. */
 const struct config_version *check_need_version(struct loader *l, const config_setting_t *at,
                                                 const char *setting, const struct config_model *m,

@@ -186,3 +186,9 @@ bool account_find(const struct config *c, const struct credentials *given, int64
         *out = (struct identity){.kind = IDENTITY_ANONYMOUS, .account = anonymous};
         return true;
 }
+
+const char *identity_kind_name(enum identity_kind kind)
+{
+        static const char *const names[] = {"none", "key", "user", "certificate", "anonymous"};
+        return names[kind];
+}

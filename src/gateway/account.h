@@ -21,6 +21,8 @@ struct credentials {
 
 enum identity_kind { IDENTITY_NONE, IDENTITY_KEY, IDENTITY_USER, IDENTITY_CERTIFICATE, IDENTITY_ANONYMOUS };
 
+const char *identity_kind_name(enum identity_kind kind); /* "none", "key", "user", … */
+
 struct identity {
         enum identity_kind kind;
         const struct config_account *account;

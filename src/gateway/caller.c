@@ -48,7 +48,6 @@ static const char *network_of(struct arena *a, const char *address)
 
 struct subject caller_subject(struct arena *a, const struct identity *who, const char *address)
 {
-        static const char *const kinds[] = {"none", "key", "user", "certificate", "anonymous"};
         const struct config_account *account = who->account;
         if (!account || account->per == PER_ACCOUNT)
                 return (struct subject){SLOT_ACCOUNT, account ? account->name : ""};
@@ -56,6 +55,7 @@ struct subject caller_subject(struct arena *a, const struct identity *who, const
         if (account->per == PER_ADDRESS || !who->name)
                 return (struct subject){
                         SLOT_CALLER, arena_printf(a, "%s:address:%s", account->name, network_of(a, address))};
-        return (struct subject){SLOT_CALLER, arena_printf(a, "%s:%s:%s", account->name, kinds[who->kind],
-                                                          shown_name(a, who->name))};
+        return (struct subject){SLOT_CALLER,
+                                arena_printf(a, "%s:%s:%s", account->name, identity_kind_name(who->kind),
+                                             shown_name(a, who->name))};
 }

@@ -11,7 +11,8 @@
 struct exchange {
         struct gateway *gateway;
         struct client *client;
-        const struct config *config; /* a reference of this request's; NULL: none is good */
+        const struct relay_client *sink; /* answers go through it: the client's own, or one that listens */
+        const struct config *config;     /* a reference of this request's; NULL: none is good */
         struct arena *arena;
         struct request request;
         struct endpoint_match match;
@@ -19,6 +20,10 @@ struct exchange {
         struct identity identity;
         struct subject caller; /* whose limits count */
         struct state *state;
+        struct book *book; /* NULL: none, or it can't be used now */
+        bool booked;       /* the row is one for the ledger */
+        struct ledger_row row;
+        struct recorder *recorder; /* NULL: nothing is recorded */
         struct answer_context answer;
         struct client_input input;
         struct relay_record record;
@@ -38,6 +43,8 @@ bool handle_health(struct exchange *x, struct err *err);
 bool handle_status(struct exchange *x, struct err *err);
 
 struct relay_env exchange_env(struct exchange *x);
+/* Puts the request's id into the answer's headers and context. */
+void exchange_tell_id(struct exchange *x);
 /* Sends a whole answer with status 200. */
 void exchange_answer(struct exchange *x, const char *content_type, struct str body);
 

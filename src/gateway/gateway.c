@@ -1,17 +1,20 @@
 #include "gateway/gateway.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "gateway/exchange.h"
+#include "gateway/booking.h"
 #include "gateway/guard.h"
 #include "gateway/operator.h"
 #include "relay/admission.h"
 #include "relay/limit_headers.h"
+#include "store/ledger_id.h"
 
 /* Workers that no model request may take. */
 enum { KEPT_WORKERS = 2, RETRY_MS = 1000, KEPT_LOG_MAX = 64 << 10 };
@@ -20,7 +23,7 @@ enum { KEPT_WORKERS = 2, RETRY_MS = 1000, KEPT_LOG_MAX = 64 << 10 };
 
 void exchange_answer(struct exchange *x, const char *content_type, struct str body)
 {
-        const struct relay_client *sink = client_sink(x->client);
+        const struct relay_client *sink = x->sink;
         const struct relay_head head = {.status = 200, .content_type = content_type};
         x->status = head.status;
         if (sink->begin(sink->context, &head) && sink->write(sink->context, body.at, body.len))
@@ -29,7 +32,7 @@ void exchange_answer(struct exchange *x, const char *content_type, struct str bo
 
 static void answer_options(struct exchange *x, const char *allow)
 {
-        const struct relay_client *sink = client_sink(x->client);
+        const struct relay_client *sink = x->sink;
         struct relay_head head = {.status = 204, .headers = {{"allow", allow}}, .header_count = 1};
         x->status = head.status;
         if (sink->begin(sink->context, &head))
@@ -227,7 +230,8 @@ static bool serve(struct exchange *x, struct err *err)
         set_cors(x, NULL);
         if (!e)
                 return endpoint_find(x->arena, r->method, r->path, &x->match, err);
-        if (!check_access(x, err) || !check_media_type(x, err) || !check_limits(x, err))
+        if (!check_access(x, err) || !booking_begin(x, err) || !check_media_type(x, err) ||
+            !check_limits(x, err))
                 return false;
         if (e->body == BODY_NONE)
                 return e->handle(x, err);
@@ -247,13 +251,14 @@ static void tell_error(struct exchange *x, struct err *e)
                 client_set_header(x->client, "www-authenticate", "Bearer realm=\"tollgate\"");
         x->status = err_status(e);
         x->record.cause = e->cause;
-        relay_error(client_sink(x->client), x->dialect, &x->answer, e);
+        relay_error(x->sink, x->dialect, &x->answer, e);
 }
 
 /* No prompt, no answer, no query, no secret: who asked what of whom, how it ended, what it took. */
 static void log_request(struct exchange *x, const struct err *e)
 {
-        static const char *const kinds[] = {"none", "key", "user", "certificate", "anonymous"};
+        const char *trace = x->request.trace ? x->request.trace : "";
+        const char *traced = *trace ? " trace=" : "";
         const struct relay_record *r = &x->record;
         /* What callers and providers name: one word each, whatever they put into it. */
         char path[200], by[100], model[100], upstream[100], served[100], upstream_id[80];
@@ -266,19 +271,19 @@ static void log_request(struct exchange *x, const struct err *e)
         text_word(by, sizeof by, x->identity.name);
         text_word(model, sizeof model, x->answer.model_asked ? x->answer.model_asked : x->model);
         if (!r->attempts) {
-                log_info("%.20s %s %d account=%s %s:%s model=%s ms=%lld%s%.300s", x->request.method, path,
+                log_info("%.20s %s %d account=%s %s:%s model=%s ms=%lld%s%s%s%.300s", x->request.method, path,
                          status, x->identity.account ? x->identity.account->name : "-",
-                         kinds[x->identity.kind], by, model, took, e->cause ? " error=" : "",
-                         e->cause && e->message ? e->message : "");
+                         identity_kind_name(x->identity.kind), by, model, took, traced, trace,
+                         e->cause ? " error=" : "", e->cause && e->message ? e->message : "");
                 return;
         }
         log_info("%.20s %s %d account=%s %s:%s model=%s version=%s%s%s provider=%s upstream=%s served=%s "
                  "attempts=%lld retries=%lld rescues=%lld hedges=%lld queue_ms=%lld input=%lld cached=%lld "
                  "output=%lld reasoning=%lld "
                  "first_ms=%lld "
-                 "ms=%lld%s%s%s%s%s%s",
+                 "ms=%lld%s%s%s%s%s%s%s%s",
                  x->request.method, path, status, x->identity.account ? x->identity.account->name : "-",
-                 kinds[x->identity.kind], by, model, x->answer.version ? x->answer.version : "-",
+                 identity_kind_name(x->identity.kind), by, model, x->answer.version ? x->answer.version : "-",
                  chosen ? " by=" : "", chosen ? route_why_name(x->route->why) : "",
                  r->provider ? r->provider : "-", text_word(upstream, sizeof upstream, r->upstream_model),
                  text_word(served, sizeof served, r->served_model), (long long)r->attempts,
@@ -286,7 +291,8 @@ static void log_request(struct exchange *x, const struct err *e)
                  (long long)r->usage.input, (long long)r->usage.cached, (long long)r->usage.output,
                  (long long)r->usage.reasoning, (long long)r->first_token_ms, took,
                  r->streamed ? " stream" : "", r->fast_path ? " fast" : "", r->whole ? "" : " incomplete",
-                 r->client_left ? " client-left" : "", r->upstream_request_id ? " upstream_id=" : "",
+                 r->client_left ? " client-left" : "", traced, trace,
+                 r->upstream_request_id ? " upstream_id=" : "",
                  r->upstream_request_id ? text_word(upstream_id, sizeof upstream_id, r->upstream_request_id)
                                         : "");
 }
@@ -321,18 +327,29 @@ static void keep_log(struct gateway *g, char *text)
         free(text);
 }
 
-static void set_answer(struct exchange *x)
+void gateway_log_line(void *gateway, const char *line, size_t len)
 {
-        struct request *r = &x->request;
+        ssize_t n;
+        do
+                n = write(STDERR_FILENO, line, len);
+        while (n < 0 && errno == EINTR);
+        keep_log(gateway, strndup(line, len));
+}
+
+void exchange_tell_id(struct exchange *x)
+{
+        const struct request *r = &x->request;
         client_set_header(x->client, "x-request-id", r->id);
         if (x->dialect->id == DIALECT_ANTHROPIC)
                 client_set_header(x->client, "request-id", r->id);
-        x->answer = (struct answer_context){
-                .arena = x->arena,
-                .request_id = r->id,
-                .created = clock_unix(),
-                .id_seed = r->unique,
-        };
+        x->answer.request_id = r->id;
+        x->answer.id_seed = r->unique + LEDGER_ID_MARK; /* dialects have marks of their own */
+}
+
+static void set_answer(struct exchange *x)
+{
+        x->answer = (struct answer_context){.arena = x->arena, .created = clock_unix()};
+        exchange_tell_id(x);
         make_input(x);
         bool stream = x->match.endpoint && x->match.endpoint->stream;
         x->answer.format = x->dialect->answer_format(&x->input, stream);
@@ -364,6 +381,7 @@ static void run(struct exchange *x)
         if (err.cause != ERR_NONE && !client_began(x->client))
                 tell_error(x, &err);
         log_request(x, &err);
+        booking_end(x, &err);
 }
 
 void gateway_serve(struct gateway *g, struct client *client)
@@ -374,6 +392,7 @@ void gateway_serve(struct gateway *g, struct client *client)
         *x = (struct exchange){
                 .gateway = g,
                 .client = client,
+                .sink = client_sink(client),
                 .config = config_watch_get(g->watch),
                 .arena = a,
                 .started_ms = clock_now_ms(),

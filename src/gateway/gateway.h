@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include "base/meter.h"
 #include "config/config.h"
+#include "gateway/bookkeeper.h"
 #include "gateway/client.h"
 #include "gateway/state_holder.h"
 #include "store/response_cache.h"
@@ -17,6 +18,7 @@ struct gateway {
         struct config_watch *watch;
         struct upstream_pool *pool;
         struct state_holder *states;
+        struct bookkeeper *books; /* NULL: nothing is booked */
         struct response_cache *answers;
         struct relay_waiting waiting;
         struct meter memory;
@@ -30,6 +32,10 @@ struct gateway {
 
 /* How many of the workers may wait for a turn (queues, cool-downs): never the last ones. */
 void gateway_set_workers(struct gateway *g, int workers);
+
+/* A log_sink_fn for threads without a request: to stderr, which a spawning web server may have thrown away,
+ * and to the next request's error stream. */
+void gateway_log_line(void *gateway, const char *line, size_t len);
 
 /* Serves one request, whatever it is; never fails. */
 void gateway_serve(struct gateway *g, struct client *client);

@@ -53,8 +53,10 @@ static struct relay_call make_call(struct exchange *x, const struct relay_env *e
                 .answer = &x->answer,
                 .body = x->request.body,
                 .body_is_json = x->match.endpoint->body == BODY_JSON,
-                .client = client_sink(x->client),
+                .client = x->sink,
                 .started_ms = x->started_ms,
+                .row = x->booked ? &x->row : NULL,
+                .trace = x->request.trace,
                 .no_cache = x->request.no_cache,
                 .no_store = x->request.no_store,
         };
@@ -67,6 +69,7 @@ struct relay_env exchange_env(struct exchange *x)
                 .pool = x->gateway->pool,
                 .memory = &x->gateway->memory,
                 .state = x->state,
+                .book = x->book,
                 .cache = x->gateway->answers,
                 /* A CGI process has one worker, and nobody else to keep it for. */
                 .waiting = x->gateway->workers > 1 ? &x->gateway->waiting : NULL,

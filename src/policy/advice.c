@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "config/setting.h"
 #include "policy/catalogue.h"
+#include "policy/price.h"
 
 enum { DAY_S = 86400 };
 
@@ -53,12 +54,20 @@ static int64_t begins(const char *date)
 static void look_at_target(const struct advice *to, const struct config_model *m,
                            const struct config_version *v, const struct config_target *t)
 {
-        const struct config_price *price = catalogue_price(to->config, t->model);
+        const struct price_ask ask = {
+                .config = to->config, .provider = t->provider, .model = t->model, .unix_s = to->now};
+        const struct config_price *price = price_find(&ask, 0);
         if (v->strategy == STRATEGY_COST && (!price || price->input_micro < 0 || price->output_micro < 0))
                 say(to, "%s@%s: strategy \"cost\", and prices say nothing of \"%s\"", m->name, v->name,
                     t->model);
         if (strcmp(t->provider->dialect, "echo") == 0)
                 return;
+        if (v->strategy != STRATEGY_COST && (!price || price->input_micro < 0))
+                say(to,
+                    "%s@%s: no price is known for \"%s\" of provider \"%s\": what it costs is not counted, "
+                    "and "
+                    "accounts with a hard budget or a balance are refused",
+                    m->name, v->name, t->model, t->provider->name);
         const char *why = advice_moving(t->model);
         if (why)
                 say(to, "%s@%s: the model \"%s\" of provider \"%s\" %s", m->name, v->name, t->model,

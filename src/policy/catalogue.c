@@ -154,18 +154,3 @@ void catalogue_target_caps(const struct config *c, const struct config_target *t
         if (t->capabilities & CAPABILITY_PREFILL) /* a list that leaves it out need not mean it */
                 out->prefill = TRI_YES;
 }
-
-const struct config_price *catalogue_price(const struct config *c, const char *model)
-{
-        const struct config_price *found = NULL;
-        struct rank best = {0};
-        for (size_t i = 0; i < c->price_count; i++) {
-                const char *pattern = c->prices[i].pattern;
-                struct rank rank = {.exact = !strpbrk(pattern, "*?"), .index = i};
-                if (!catalogue_matches(pattern, model, &rank.literal) || (found && before(&rank, &best)))
-                        continue;
-                found = &c->prices[i];
-                best = rank;
-        }
-        return found;
-}

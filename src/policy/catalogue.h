@@ -14,8 +14,6 @@
 void catalogue_caps(const struct config *c, const char *model, struct model_caps *out);
 /* As above, with what the target's own `capabilities` say on top. */
 void catalogue_target_caps(const struct config *c, const struct config_target *t, struct model_caps *out);
-/* The row of `prices` for a model, chosen as the catalogue's rows are; NULL: none. */
-const struct config_price *catalogue_price(const struct config *c, const char *model);
 bool catalogue_matches(const char *pattern, const char *model, size_t *literal);
 
 #endif

@@ -12,7 +12,7 @@ enum { MILLION = 1000000 };
 struct fitness {
         bool fits;
         size_t literal;
-        bool own, provider;
+        bool exact, own, provider;
         int64_t from, above;
 };
 
@@ -36,6 +36,8 @@ static bool is_better(const struct fitness *x, const struct fitness *than)
                 return x->fits;
         if (x->literal != than->literal)
                 return x->literal > than->literal;
+        if (x->exact != than->exact)
+                return x->exact;
         if (x->own != than->own)
                 return x->own;
         if (x->provider != than->provider)

@@ -1,6 +1,7 @@
 /* In which order the targets are asked: what the strategy wants to know of them, looked up. */
 #include <sys/random.h>
 
+#include "base/clock.h"
 #include "policy/catalogue.h"
 #include "policy/order.h"
 #include "policy/price.h"
@@ -48,8 +49,11 @@ static void read_cost(struct relay_run *run, const struct errand *errand, const 
 {
         struct estimate e = {0};
         errand->estimate(t, run, errand->request, &e);
-        fact->cost_pico = price_of(catalogue_price(run->call->env->config, t->model), e.input,
-                                   estimate_total(&e, 0) - e.input);
+        const struct price_ask ask = {.config = run->call->env->config,
+                                      .provider = t->provider,
+                                      .model = t->model,
+                                      .unix_s = clock_unix()};
+        fact->cost_pico = price_of(price_find(&ask, e.input), e.input, estimate_total(&e, 0) - e.input);
 }
 
 const size_t *walk_order(struct relay_run *run, const struct errand *errand)

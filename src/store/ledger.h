@@ -64,10 +64,13 @@ struct ledger_alert {
         int64_t id;
         char account[65], period[8], currency[4];
         int64_t number, share_micro, spent_pico, limit_pico, time_ms, tries;
+        int64_t parts; /* what of it was given before: bits of the caller's */
 };
 /* The oldest that is due; it is due again in a while unless ledger_alert_done() comes (so another process
  * does not give it too). False: none. */
 bool ledger_alert_take(struct ledger *l, int64_t now_ms, struct ledger_alert *out);
 void ledger_alert_done(struct ledger *l, int64_t id, bool given, int64_t now_ms);
+/* A part of it was given, which is not to be given again when the rest is tried once more. */
+void ledger_alert_part(struct ledger *l, int64_t id, int64_t parts);
 
 #endif

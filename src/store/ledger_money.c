@@ -125,7 +125,7 @@ bool ledger_alert_take(struct ledger *l, int64_t now_ms, struct ledger_alert *ou
                                   "time_ms > ?1 - 86400000 ORDER BY id "
                                   "LIMIT 1) RETURNING id, account, period, number, share_micro, spent_pico, "
                                   "limit_pico, currency, "
-                                  "time_ms, tries";
+                                  "time_ms, tries, parts";
         sqlite3_stmt *s = ledger_query(l, sql);
         if (!s)
                 return false;
@@ -140,6 +140,7 @@ bool ledger_alert_take(struct ledger *l, int64_t now_ms, struct ledger_alert *ou
                         .limit_pico = sqlite3_column_int64(s, 6),
                         .time_ms = sqlite3_column_int64(s, 8),
                         .tries = sqlite3_column_int64(s, 9),
+                        .parts = sqlite3_column_int64(s, 10),
                 };
                 copy(out->account, sizeof out->account, s, 1);
                 copy(out->period, sizeof out->period, s, 2);
@@ -156,6 +157,17 @@ void ledger_alert_done(struct ledger *l, int64_t id, bool given, int64_t now_ms)
         if (!s)
                 return;
         sqlite3_bind_int64(s, 1, now_ms);
+        sqlite3_bind_int64(s, 2, id);
+        ledger_ok(l, sqlite3_step(s));
+        sqlite3_finalize(s);
+}
+
+void ledger_alert_part(struct ledger *l, int64_t id, int64_t parts)
+{
+        sqlite3_stmt *s = ledger_query(l, "UPDATE alerts SET parts = parts | ?1 WHERE id = ?2");
+        if (!s)
+                return;
+        sqlite3_bind_int64(s, 1, parts);
         sqlite3_bind_int64(s, 2, id);
         ledger_ok(l, sqlite3_step(s));
         sqlite3_finalize(s);

@@ -27,7 +27,8 @@ static const char other_tables[] =
         "number INTEGER NOT NULL, share_micro INTEGER NOT NULL, spent_pico INTEGER NOT NULL, "
         "limit_pico INTEGER NOT NULL, currency TEXT NOT NULL, time_ms INTEGER NOT NULL, tries INTEGER NOT "
         "NULL "
-        "DEFAULT 0, due_ms INTEGER NOT NULL, given_ms INTEGER, UNIQUE(account, period, number, share_micro));"
+        "DEFAULT 0, parts INTEGER NOT NULL DEFAULT 0, due_ms INTEGER NOT NULL, given_ms INTEGER, "
+        "UNIQUE(account, period, number, share_micro));"
         "CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;"
         /* Ids that were made here are found by the primary key (gateway/bookkeeper.h). */
         "CREATE INDEX requests_by_callers_id ON requests(request_id) WHERE request_id NOT GLOB 'tg-*';";

@@ -11,6 +11,7 @@ unset TOLLGATE_CONF GATEWAY_INTERFACE TG_TEST_NONE
 TOLLGATE_DATADIR=$work TG_TEST_KEY=sk-never-shown
 export TOLLGATE_DATADIR TG_TEST_KEY
 : >"$work/catalogue.conf"
+: >"$work/prices.conf"
 # The sample as shipped, but for a state whose folder is there.
 sample=$work/sample.conf
 { cat "$source/conf/tollgate.conf" && echo "state = \"$work/state\";"; } >"$sample"

@@ -1,7 +1,7 @@
 // The tollgate.conf of the suites: every provider points at the fake, its keys come by environment, by file and literally.
 import { createHash, randomBytes } from 'node:crypto';
 import { copyFileSync, existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { ownFolder, sourceDir, tmpFolder, writeFile } from './harness.mjs';
 
 export const sha256 = (text) => createHash('sha256').update(text).digest('hex');
@@ -43,8 +43,9 @@ export const writeConfig = (fake, more = {}) => {
                         copyFileSync(join(sourceDir, 'conf', name), join(folder, name));
         const claudeKey = writeFile(join(folder, 'claude.key'), `${fake.keys.anthropic}\n`);
         const timeouts = { connect: 2.0, first_token: 20.0, idle: 20.0, attempt: 40.0, ...more.timeouts };
+        const state = more.settings?.state ?? stateFile();
         const settings = {
-                version: 1, workers: 16, keepalive: 0.4, defaults: { chat: 'gpt', vision: 'gpt', embed: 'embed-gpt' }, log: { level: 'debug', file: '' }, state: stateFile(), ...more.settings,
+                version: 1, workers: 16, keepalive: 0.4, defaults: { chat: 'gpt', vision: 'gpt', embed: 'embed-gpt' }, log: { level: 'debug', file: '' }, state, ledger: join(dirname(state), 'usage.db'), ...more.settings,
         };
         const providers = [
                 { name: 'openai', dialect: 'openai', base: fake.base('openai'), key: 'env:FAKE_OPENAI_KEY', timeouts },
@@ -61,7 +62,7 @@ export const writeConfig = (fake, more = {}) => {
                 { name: 'narrow', keys: [{ name: 'k', sha256: sha256(otherKey) }], models: ['gpt'] }, ...more.accounts ?? [],
         ];
         const text = Object.entries({ ...settings, providers, models, accounts }).map(([k, v]) => `${k} = ${conf(v)};\n`).join('');
-        return { folder, file: writeFile(join(folder, 'tollgate.conf'), text), env: { FAKE_OPENAI_KEY: fake.keys.openai, TOLLGATE_DATADIR: folder, ...more.env } };
+        return { folder, ledger: settings.ledger, file: writeFile(join(folder, 'tollgate.conf'), text), env: { FAKE_OPENAI_KEY: fake.keys.openai, TOLLGATE_DATADIR: folder, ...more.env } };
 };
 
 // The setting `state` of a test of its own: a file that the responder makes, in a folder that is the server's user's alone.

@@ -36,6 +36,8 @@ static int setup(void **state)
         setenv("TOLLGATE_DATADIR", folder, 1);
         setenv("TG_TEST_KEY", "k-123", 1);
         unsetenv("TG_TEST_NONE");
+        write_file("prices.conf",
+                   "prices = ( { model = \"shipped\"; input = 1; from = \"2026-11-01\"; } );\n");
         write_file("catalogue.conf",
                    "catalogue = ( { model = \"m\"; window = 5; } );\n"
                    "guards = ( { dialect = \"openai\"; field = \"store\"; needs = \"files\"; "
@@ -114,7 +116,7 @@ static const struct {
         {"max_body = 10;\n", {{1, false, "max_body: must be at least 1024"}}},
         {"max_body = \"900M\";\n", {{1, false, "max_memory: must hold"}}},
         {"retry_share = 1.5;\n", {{1, false, "at most 1"}}},
-        {"keep_days = 0;\n", {{1, true, "keep_days is not in force yet"}, {1, false, "at least 1"}}},
+        {"keep_days = 0;\n", {{1, false, "at least 1"}}},
         /* values */
         {"log = { level = \"loud\"; file = \"x.log\"; };\n",
          {{1, false, "level: expected \"error\", \"warn\", \"info\" or \"debug\", not \"loud\""},
@@ -202,9 +204,12 @@ static const struct {
         {M "accounts = ( { name = \"x\"; models = [\"a\"]; limits = { queue = 61; }; } );\n",
          {{3, false, "queue: must be at most 60"}}},
         {"prices = ( { input = -1; } );\n",
-         {{1, false, "input: must be at least 0"},
-          {1, false, "model is missing"},
-          {1, true, "prices count"}}},
+         {{1, false, "input: must be at least 0"}, {1, false, "model is missing"}}},
+        {"prices = ( { model = \"m\"; input = 1; from = \"2026-11-01\"; }, { model = \"m\"; input = 2; },\n"
+         "{ model = \"m\"; input = 2; from = \"2026-11-01\"; provider = \"x\"; },\n{ model = \"m\"; input = "
+         "3; } );\n",
+         {{2, false, "provider: there is no provider \"x\""},
+          {3, false, "a price for \"m\" from the same day"}}},
         {P "models = ( { name = \"a\"; versions = ( { name = \"1\"; " T "\n"
            "set = { temperature = 3; };\ndefault = { max_token = 5; top_p = \"x\"; reasoning_effort = "
            "\"some\"; }; } ); "
@@ -242,9 +247,15 @@ static const struct {
          {{1, false, "subject is missing"}}},
         {"accounts = ( { name = \"x\"; direct = true; budget = { alert = [ 0.5, 20.0 ]; currency = \"eur\"; "
          "}; } );\n",
-         {{1, true, "budget is not in force"},
-          {1, false, "alert: must be at most 10"},
-          {1, false, "no currency"}}},
+         {{1, false, "alert: must be at most 10"},
+          {1, false, "no currency"},
+          {1, true, "has no budget of a day"},
+          {1, false, "`rates` has none for eur"}}},
+        {"accounts = ( { name = \"x\"; direct = true; budget = { day = 1; currency = \"EUR\"; }; } );\n",
+         {{1, false, "`rates` has none for EUR"}}},
+        {"ledger = \"\";\naccounts = ( { name = \"x\"; direct = true; budget = { month = 1; }; } );\n",
+         {{2, false, "counted in the ledger"}}},
+        {"alerts = { webhook = \"ftp://x\"; };\n", {{1, false, "webhook: \"ftp://x\""}}},
         /* catalogue */
         {"catalogue = ( { model = \"m\"; sampling = \"maybe\"; reasoning = \"deep\"; efforts = [\"lo\"]; "
          "visoin = true; } );\n",
@@ -530,12 +541,14 @@ static void what_holds_the_gate(void **state)
         assert_null(m->pin);
         assert_ptr_equal(m->canary, &m->versions[1]);
         assert_int_equal(m->canary_percent, 5);
-        assert_int_equal(c->price_count, 2);
-        assert_string_equal(c->prices[0].pattern, "z*");
-        assert_int_equal(c->prices[0].input_micro, 5000000);
-        assert_int_equal(c->prices[0].cached_micro, 75000);
-        assert_int_equal(c->prices[0].output_micro, 0);
-        assert_int_equal(c->prices[1].output_micro, -1);
+        assert_int_equal(c->price_count, 3);
+        assert_true(c->prices[0].shipped && c->prices[0].from_unix == 1793491200);
+        assert_string_equal(c->prices[1].pattern, "z*");
+        assert_int_equal(c->prices[1].input_micro, 5000000);
+        assert_int_equal(c->prices[1].cached_micro, 75000);
+        assert_int_equal(c->prices[1].output_micro, 0);
+        assert_int_equal(c->prices[2].output_micro, -1);
+        assert_false(c->prices[2].shipped);
         config_unref(c);
 }
 
@@ -605,7 +618,7 @@ static void what_means_nothing_is_warned_of(void **state)
                             "hedge = \"off\"; rescue = \"error\"; } ); } );\n",
                           0));
         config_unref(load_good(M "accounts = ( { name = \"x\"; models = [\"a\"]; per = \"user\"; } );\n", 1));
-        config_unref(load_good("prices = ( { model = \"m\"; input = 1; } );\n", 1));
+        config_unref(load_good("prices = ( { model = \"m\"; input = 1; } );\n", 0));
 }
 
 /* A secret that is missing takes its provider out of service; no message shows one. */
@@ -717,14 +730,14 @@ static void files_that_are_not_there(void **state)
         assert_int_equal(r.errors, 1);
         assert_int_equal(r.problems[0].line, 0);
         config_report_free(&r);
-        /* Without the shipped catalogue there is a warning only. */
+        /* Without the shipped catalogue and prices there are warnings only. */
         char path[256];
         snprintf(path, sizeof path, "%s", write_file("main.conf", M));
         setenv("TOLLGATE_DATADIR", "/nowhere", 1);
         const struct config *c = config_load(path, &r);
         setenv("TOLLGATE_DATADIR", folder, 1);
         assert_non_null(c);
-        assert_int_equal(r.warnings, 1);
+        assert_int_equal(r.warnings, 2);
         config_unref(c);
         config_report_free(&r);
 }

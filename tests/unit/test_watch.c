@@ -64,6 +64,7 @@ static int setup(void **state)
         setenv("TOLLGATE_DATADIR", folder, 1);
         unsetenv("GATEWAY_INTERFACE");
         write_file("catalogue.conf", "");
+        write_file("prices.conf", "");
         log_bind(sink, NULL, NULL);
         return 0;
 }
