@@ -119,3 +119,20 @@ int place_open(int folder, const char *name, const char *path, bool create, bool
                 *absent = is_absent;
         return fd;
 }
+
+/* Closing an O_PATH descriptor leaves locks alone. */
+bool place_look(int folder, const char *name, const char *path, bool *absent, char why[PLACE_WHY])
+{
+        int fd = openat(folder, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        bool is_absent = fd < 0 && errno == ENOENT;
+        if (absent)
+                *absent = is_absent;
+        if (fd < 0) {
+                refuse(why, is_absent ? "%.200s does not exist" : "%.200s cannot be opened: %s", path,
+                       strerror(errno));
+                return false;
+        }
+        bool ok = judge(fd, path, why);
+        close(fd);
+        return ok;
+}
