@@ -104,11 +104,16 @@ static bool make_file(const char *path, bool create, bool *absent, char why[LEDG
                 *absent = errno == ENOENT;
                 return false;
         }
-        int fd = place_open(at, basename(name), path, create, absent, why);
+        const char *file = basename(name);
+        bool ok = place_judge(at, file, path, absent, why);
+        if (!ok && *absent && create) {
+                int fd = place_open(at, file, path, true, absent, why);
+                ok = fd >= 0;
+                if (ok)
+                        close(fd);
+        }
         close(at);
-        if (fd >= 0)
-                close(fd);
-        return fd >= 0;
+        return ok;
 }
 
 static bool set_up(struct ledger *l)

@@ -98,6 +98,20 @@ static bool judge(int fd, const char *path, char *why)
         return false;
 }
 
+bool place_judge(int folder, const char *name, const char *path, bool *absent, char why[PLACE_WHY])
+{
+        int fd = openat(folder, name, O_PATH | O_CLOEXEC | O_NOFOLLOW);
+        *absent = fd < 0 && errno == ENOENT;
+        if (fd < 0) {
+                refuse(why, *absent ? "%.200s does not exist" : "%.200s cannot be opened: %s", path,
+                       strerror(errno));
+                return false;
+        }
+        bool ok = judge(fd, path, why);
+        close(fd);
+        return ok;
+}
+
 int place_open(int folder, const char *name, const char *path, bool create, bool *absent, char why[PLACE_WHY])
 {
         enum { HOW = O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY };

@@ -435,6 +435,51 @@ static void test_alerts(void **unused)
         book_close(b, 0);
 }
 
+/* A process that waits until it is told, looks into the ledger, and gives the count of rows as its status. */
+static pid_t visitor(int *go)
+{
+        int pipes[2];
+        char byte;
+        assert_int_equal(pipe(pipes), 0);
+        pid_t pid = fork();
+        if (!pid) {
+                close(pipes[1]);
+                _exit(read(pipes[0], &byte, 1) == 1 ? (int)number("SELECT count(*) FROM requests") : 99);
+        }
+        close(pipes[0]);
+        *go = pipes[1];
+        return pid;
+}
+
+static int visit(pid_t pid, int go)
+{
+        int status;
+        assert_int_equal(write(go, "x", 1), 1);
+        close(go);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        return WEXITSTATUS(status);
+}
+
+/* Who closes the ledger last takes its log away: nobody may seem to be the last while others have it open,
+ * however many connections they have. */
+static void test_visitors_take_nothing_away(void **unused)
+{
+        int go[2];
+        (void)unused;
+        pid_t pids[] = {visitor(&go[0]), visitor(&go[1])};
+        struct book *b = open_book();
+        struct ledger *l = book_ledger(b, why);
+        for (int i = 1; i <= 2; i++) {
+                struct ledger_row row = row_of(b);
+                assert_true(book_end(b, &row, NULL, 0));
+                assert_int_equal(book_move(b), 1);
+                assert_int_equal(visit(pids[i - 1], go[i - 1]), i);
+        }
+        ledger_close(l);
+        book_close(b, 0);
+        assert_int_equal(number("SELECT count(*) FROM requests"), 2);
+}
+
 static void test_ids(void **unused)
 {
         struct book *one = open_book(), *two = open_book();
@@ -490,6 +535,7 @@ int main(void)
                 cmocka_unit_test_setup(test_places, fresh),
                 cmocka_unit_test_setup(test_purses, fresh),
                 cmocka_unit_test_setup(test_alerts, fresh),
+                cmocka_unit_test_setup(test_visitors_take_nothing_away, fresh),
                 cmocka_unit_test_setup(test_ids, fresh),
                 cmocka_unit_test_setup(test_forget_and_backup, fresh),
         };
