@@ -41,8 +41,17 @@ static const struct endpoint endpoints[] = {
          .body = BODY_JSON, .key_in_query = true, .batch = true, .task = TASK_EMBED, MODEL_CALL},
         {"GET", "/v1beta/models", DIALECT_GEMINI, .handle = handle_models, .key_in_query = true},
         {"GET", "/v1beta/models/{}", DIALECT_GEMINI, .handle = handle_model, .key_in_query = true},
+        {"GET", "/", DIALECT_PLAIN, .handle = handle_page},
+        {"GET", "/status", DIALECT_PLAIN, .handle = handle_page, .access = ACCESS_OPERATOR},
+        {"GET", "/page.css", DIALECT_PLAIN, .handle = handle_page, .access = ACCESS_OPEN},
+        {"GET", "/try.js", DIALECT_PLAIN, .handle = handle_page, .access = ACCESS_OPEN},
+        {"GET", "/status.js", DIALECT_PLAIN, .handle = handle_page, .access = ACCESS_OPEN},
+        {"GET", "/status/history.json", DIALECT_PLAIN, .handle = handle_history, .access = ACCESS_OPERATOR},
+        {"GET", "/status/history.csv", DIALECT_PLAIN, .handle = handle_history_csv,
+         .access = ACCESS_OPERATOR},
         {"GET", "/healthz", DIALECT_PLAIN, .handle = handle_health, .access = ACCESS_OPEN},
         {"GET", "/status.json", DIALECT_PLAIN, .handle = handle_status, .access = ACCESS_OPERATOR},
+        {"GET", "/metrics", DIALECT_PLAIN, .handle = handle_metrics, .access = ACCESS_OPERATOR},
 };
 
 enum { ENDPOINTS = sizeof endpoints / sizeof *endpoints };

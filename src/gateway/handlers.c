@@ -76,23 +76,20 @@ struct relay_env exchange_env(struct exchange *x)
         };
 }
 
-static bool shows_image(const struct chat_block *blocks)
+static int64_t count_images(const struct chat_block *blocks)
 {
-        for (const struct chat_block *b = blocks; b; b = b->next) {
-                if (b->type == BLOCK_IMAGE || (b->content && shows_image(b->content)))
-                        return true;
-        }
-        return false;
+        int64_t n = 0;
+        for (const struct chat_block *b = blocks; b; b = b->next)
+                n += (b->type == BLOCK_IMAGE) + count_images(b->content);
+        return n;
 }
 
 /* An image makes a chat vision, wherever it was asked. */
-static enum model_task task_of(const struct exchange *x, const struct chat_request *r)
+static enum model_task task_of(struct exchange *x, const struct chat_request *r)
 {
-        for (const struct chat_message *m = r->messages; m; m = m->next) {
-                if (shows_image(m->blocks))
-                        return TASK_VISION;
-        }
-        return x->match.endpoint->task;
+        for (const struct chat_message *m = r->messages; m; m = m->next)
+                x->row.images += count_images(m->blocks);
+        return x->row.images ? TASK_VISION : x->match.endpoint->task;
 }
 
 bool handle_chat(struct exchange *x, struct err *err)

@@ -253,8 +253,9 @@ static enum attempt_result echo_stream(struct attempt *at, const struct chat_req
                 if (e->type == EVENT_DELTA && delay > 0 && !exchange_pause(at, delay))
                         break;
                 if (e->type == EVENT_DELTA && !run->record->first_token_ms) {
-                        run->record->first_token_ms = clock_now_ms() - call->started_ms;
-                        at->first_token_ms = clock_now_ms() - at->started_ms;
+                        int64_t now = clock_now_ms(); /* 0: none came */
+                        run->record->first_token_ms = now > call->started_ms ? now - call->started_ms : 1;
+                        at->first_token_ms = now > at->started_ms ? now - at->started_ms : 1;
                 }
                 if (e->type == EVENT_END)
                         billing_show(at, reply->model);

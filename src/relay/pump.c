@@ -69,8 +69,9 @@ static bool note_content(struct pump *p)
         p->content = true;
         int64_t took = p->x.times.progress_ms - p->x.times.started_ms;
         at->first_token_ms = took > 0 ? took : 1; /* 0: none came */
+        took = p->x.times.progress_ms - run->call->started_ms;
         if (!run->content_sent)
-                run->record->first_token_ms = p->x.times.progress_ms - run->call->started_ms;
+                run->record->first_token_ms = took > 0 ? took : 1;
         return true;
 }
 

@@ -18,10 +18,10 @@ int place_own_folder(const char *path, char why[PLACE_WHY]);
  * where it is not there and was not to be made. */
 int place_open(int folder, const char *name, const char *path, bool create, bool *absent,
                char why[PLACE_WHY]);
-/*
- * Judges one that is there, and opens nothing: closing a file takes away all locks that this process has on
- * it (POSIX), so one that SQLite may have open must not be opened besides.
- */
-bool place_look(int folder, const char *name, const char *path, bool *absent, char why[PLACE_WHY]);
+
+/* The same without opening it: to close a file takes away all locks of POSIX that the process has on it, and
+ * SQLite's are such (fcntl(2)). False: why. */
+bool place_look(int folder, const char *name, const char *path, bool create, bool *absent,
+                char why[PLACE_WHY]);
 
 #endif
