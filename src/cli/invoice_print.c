@@ -5,6 +5,7 @@
 
 #include "base/money.h"
 #include "base/text.h"
+#include "store/usage_write.h"
 
 /* ---- what all share: the lines below the table ---- */
 
@@ -236,20 +237,6 @@ void invoice_write_html(const struct invoice *inv, struct buf *out)
 
 /* ---- CSV ---- */
 
-/* A spreadsheet takes what begins so for a formula. */
-static void csv(struct buf *out, const char *s)
-{
-        buf_addc(out, '"');
-        if (*s && strchr("=+-@\t\r", *s))
-                buf_addc(out, '\'');
-        for (; *s; s++) {
-                if (*s == '"')
-                        buf_addc(out, '"');
-                buf_addc(out, *s);
-        }
-        buf_addc(out, '"');
-}
-
 void invoice_write_csv(const struct invoice *inv, struct buf *out)
 {
         char text[MONEY_TEXT], exact[MONEY_TEXT], label[64];
@@ -261,9 +248,9 @@ void invoice_write_csv(const struct invoice *inv, struct buf *out)
         for (size_t i = 0; i < inv->line_count; i++) {
                 const struct invoice_line *l = &inv->lines[i];
                 buf_addf(out, "%lld,", (long long)inv->number);
-                csv(out, inv->account);
+                csv_cell(out, inv->account);
                 buf_addf(out, ",%s,", l->day);
-                csv(out, l->model);
+                csv_cell(out, l->model);
                 buf_addf(out, ",%lld,%lld,%lld,%lld,%s,%s,%s\r\n", (long long)l->requests,
                          (long long)l->input, (long long)l->cached, (long long)l->output,
                          money_text_places(text, l->shown, INVOICE_PLACES), inv->currency,
@@ -272,7 +259,7 @@ void invoice_write_csv(const struct invoice *inv, struct buf *out)
         size_t n = sum_rows(inv, label, rows);
         for (size_t i = 0; i < n; i++) {
                 buf_addf(out, "%lld,", (long long)inv->number);
-                csv(out, inv->account);
+                csv_cell(out, inv->account);
                 buf_addf(out, ",,%s,,,,,%s,%s,\r\n", rows[i].label,
                          money_text_places(text, rows[i].pico, rows[i].places), inv->currency);
         }

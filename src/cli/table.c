@@ -68,24 +68,6 @@ bool cli_when(const char *text, const struct zone *zone, int64_t now_ms, int64_t
         return true;
 }
 
-void cli_csv(struct buf *out, const char *cell)
-{
-        bool plain = !*cell || (!strpbrk(cell, ",\"\r\n") && !strchr("=+-@\t", *cell));
-        if (plain) {
-                buf_adds(out, cell);
-                return;
-        }
-        buf_addc(out, '"');
-        if (strchr("=+-@\t\r", *cell))
-                buf_addc(out, '\'');
-        for (; *cell; cell++) {
-                if (*cell == '"')
-                        buf_addc(out, '"');
-                buf_addc(out, *cell);
-        }
-        buf_addc(out, '"');
-}
-
 const char *cli_count(char out[16], int64_t n)
 {
         if (n < 10000)

@@ -10,8 +10,6 @@
 /* "2026-11-26" (the day's start in the zone), "2026-11-26T10:00:00Z", "7d", "24h", "30m" (ago). False: none
  * of them. */
 bool cli_when(const char *text, const struct zone *zone, int64_t now_ms, int64_t *out_ms);
-/* A cell of RFC 4180; what a spreadsheet would take for a formula is neutralised. */
-void cli_csv(struct buf *out, const char *cell);
 /* "1.2M", "34.5k", "812". */
 const char *cli_count(char out[16], int64_t n);
 /* "1.20 s", "812 ms", "-" for 0. */

@@ -29,7 +29,7 @@ struct client_input {
 };
 
 /* How the answer is to be written for a client. */
-enum answer_format { ANSWER_JSON, ANSWER_SSE, ANSWER_TEXT, ANSWER_JSON_ARRAY };
+enum answer_format { ANSWER_JSON, ANSWER_SSE, ANSWER_TEXT, ANSWER_JSON_ARRAY, ANSWER_HTML };
 
 /* What the encoders of answers need to know beyond the answer. Fields may be filled in while the request goes
  * on. */

@@ -13,6 +13,7 @@ static const struct {
         {"application/json", "application/*", ANSWER_JSON},
         {"text/plain", "text/*", ANSWER_TEXT},
         {"text/event-stream", NULL, ANSWER_SSE},
+        {"text/html", NULL, ANSWER_HTML},
 };
 
 enum { OFFERS = sizeof offers / sizeof *offers, ACCEPT_MAX = 4096 };
@@ -87,6 +88,7 @@ static const char *content_type(enum answer_format format)
         switch (format) {
         case ANSWER_SSE: return "text/event-stream";
         case ANSWER_TEXT: return "text/plain; charset=utf-8";
+        case ANSWER_HTML: return "text/html; charset=utf-8";
         default: return "application/json";
         }
 }

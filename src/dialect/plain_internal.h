@@ -60,6 +60,11 @@ struct plain_answer {
         const struct chat_block *calls; /* BLOCK_TOOL_CALL of this list are told */
         struct chat_usage usage;
 };
+/* Pages for forms without JavaScript (plain_html.c): what models say is text. */
+void plain_write_page(const struct answer_context *c, const struct plain_answer *answer, struct buf *out);
+void plain_write_vectors_page(const struct answer_context *c, const struct embed_reply *reply,
+                              struct buf *out);
+void plain_write_error_page(const struct answer_context *c, const struct err *e, struct buf *out);
 void plain_write_answer(const struct answer_context *c, const struct plain_answer *answer, struct buf *out);
 
 #endif

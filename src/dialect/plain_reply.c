@@ -111,7 +111,10 @@ void plain_encode_chat(const struct answer_context *c, const struct chat_reply *
                 .calls = choice ? choice->blocks : NULL,
                 .usage = reply->usage,
         };
-        plain_write_answer(c, &answer, out);
+        if (c->format == ANSWER_HTML)
+                plain_write_page(c, &answer, out);
+        else
+                plain_write_answer(c, &answer, out);
 }
 
 /* The fewest digits that read back as the same float. */
@@ -143,6 +146,10 @@ void plain_encode_embed(const struct answer_context *c, const struct embed_reply
                         write_vector(out, &reply->vectors[i], ' ');
                         buf_addc(out, '\n');
                 }
+                return;
+        }
+        if (c->format == ANSWER_HTML) {
+                plain_write_vectors_page(c, reply, out);
                 return;
         }
         struct json_writer w;
@@ -188,6 +195,10 @@ void plain_encode_error(const struct answer_context *c, const struct err *e, str
         if (c->format == ANSWER_TEXT) {
                 buf_adds(out, e->message ? e->message : "");
                 buf_addc(out, '\n');
+                return;
+        }
+        if (c->format == ANSWER_HTML) {
+                plain_write_error_page(c, e, out);
                 return;
         }
         json_writer_init(&w, out);

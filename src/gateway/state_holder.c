@@ -54,7 +54,8 @@ void state_holder_free(struct state_holder *h)
 static bool is_limited(const struct config *c)
 {
         for (size_t i = 0; i < c->account_count; i++) {
-                if (config_any_limit(&c->accounts[i].limits))
+                if (config_any_limit(&c->accounts[i].limits) ||
+                    (c->accounts[i].budget.hard && config_any_budget(&c->accounts[i].budget)))
                         return true;
         }
         for (size_t i = 0; i < c->provider_count; i++) {

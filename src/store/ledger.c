@@ -109,11 +109,9 @@ static bool make_file(const char *path, bool create, bool *absent, char why[LEDG
                 *absent = errno == ENOENT;
                 return false;
         }
-        int fd = place_open(at, basename(name), path, create, absent, why);
+        bool ok = place_look(at, basename(name), path, create, absent, why);
         close(at);
-        if (fd >= 0)
-                close(fd);
-        return fd >= 0;
+        return ok;
 }
 
 static bool set_up(struct ledger *l)

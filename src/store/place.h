@@ -19,4 +19,9 @@ int place_own_folder(const char *path, char why[PLACE_WHY]);
 int place_open(int folder, const char *name, const char *path, bool create, bool *absent,
                char why[PLACE_WHY]);
 
+/* The same without opening it: to close a file takes away all locks of POSIX that the process has on it, and
+ * SQLite's are such (fcntl(2)). False: why. */
+bool place_look(int folder, const char *name, const char *path, bool create, bool *absent,
+                char why[PLACE_WHY]);
+
 #endif

@@ -435,6 +435,25 @@ static void test_alerts(void **unused)
         book_close(b, 0);
 }
 
+/* SQLite's locks go when any descriptor of the file is closed: to open it once more must not do that. */
+static void test_opening_takes_no_lock_away(void **unused)
+{
+        struct ledger *l = ledger_open(path, LEDGER_MAKE, NULL, why);
+        int status;
+        (void)unused;
+        assert_true(ledger_begin(l, 0));
+        ledger_close(ledger_open(path, LEDGER_MAKE, NULL, why));
+        pid_t pid = fork();
+        if (pid == 0) {
+                struct ledger *other = ledger_open(path, LEDGER_WRITE, NULL, why);
+                _exit(!other ? 2 : ledger_begin(other, 0) ? 1 : 0);
+        }
+        waitpid(pid, &status, 0);
+        assert_int_equal(status, 0);
+        assert_true(ledger_commit(l));
+        ledger_close(l);
+}
+
 static void test_ids(void **unused)
 {
         struct book *one = open_book(), *two = open_book();
@@ -490,6 +509,7 @@ int main(void)
                 cmocka_unit_test_setup(test_places, fresh),
                 cmocka_unit_test_setup(test_purses, fresh),
                 cmocka_unit_test_setup(test_alerts, fresh),
+                cmocka_unit_test_setup(test_opening_takes_no_lock_away, fresh),
                 cmocka_unit_test_setup(test_ids, fresh),
                 cmocka_unit_test_setup(test_forget_and_backup, fresh),
         };

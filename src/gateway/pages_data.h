@@ -1,0 +1,13 @@
+/* The files of src/pages, compiled in: they are part of the program, and found wherever it runs. */
+#ifndef TOLLGATE_GATEWAY_PAGES_DATA_H
+#define TOLLGATE_GATEWAY_PAGES_DATA_H
+
+#include <stddef.h>
+
+struct page_data {
+        const char *name, *bytes; /* name NULL ends the list */
+        size_t len;
+};
+extern const struct page_data page_data[];
+
+#endif
