@@ -104,11 +104,9 @@ static bool make_file(const char *path, bool create, bool *absent, char why[LEDG
                 *absent = errno == ENOENT;
                 return false;
         }
-        int fd = place_open(at, basename(name), path, create, absent, why);
+        bool fine = place_ready(at, basename(name), path, create, absent, why);
         close(at);
-        if (fd >= 0)
-                close(fd);
-        return fd >= 0;
+        return fine;
 }
 
 static bool set_up(struct ledger *l)

@@ -83,6 +83,8 @@ static bool judge(int fd, const char *path, char *why)
         struct stat st;
         if (fstat(fd, &st) != 0)
                 refuse(why, "%.200s cannot be read: %s", path, strerror(errno));
+        else if (S_ISLNK(st.st_mode))
+                refuse(why, "%.200s is a symbolic link", path);
         else if (!S_ISREG(st.st_mode))
                 refuse(why, "%.200s is no regular file", path);
         else if (st.st_uid != geteuid())
@@ -118,4 +120,27 @@ int place_open(int folder, const char *name, const char *path, bool create, bool
         if (absent)
                 *absent = is_absent;
         return fd;
+}
+
+/* What is only a path takes no locks along when it is closed. */
+bool place_ready(int folder, const char *name, const char *path, bool create, bool *absent,
+                 char why[PLACE_WHY])
+{
+        enum { HOW = O_PATH | O_NOFOLLOW | O_CLOEXEC };
+        bool is_absent = false, fine = false;
+        int fd = openat(folder, name, HOW);
+        if (fd < 0 && errno == ENOENT && create &&
+            (mknodat(folder, name, S_IFREG | S_IRUSR | S_IWUSR, 0) == 0 || errno == EEXIST))
+                fd = openat(folder, name, HOW);
+        if (fd < 0) {
+                is_absent = errno == ENOENT;
+                refuse(why, is_absent ? "%.200s does not exist" : "%.200s cannot be opened: %s", path,
+                       strerror(errno));
+        } else {
+                fine = judge(fd, path, why);
+                close(fd);
+        }
+        if (absent)
+                *absent = is_absent;
+        return fine;
 }

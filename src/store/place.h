@@ -18,5 +18,10 @@ int place_own_folder(const char *path, char why[PLACE_WHY]);
  * where it is not there and was not to be made. */
 int place_open(int folder, const char *name, const char *path, bool create, bool *absent,
                char why[PLACE_WHY]);
+/* The same for a file that SQLite opens: makes and judges it without ever opening it, because closing any
+ * descriptor of a file takes away all POSIX locks that this process has there, those of other connections
+ * too. */
+bool place_ready(int folder, const char *name, const char *path, bool create, bool *absent,
+                 char why[PLACE_WHY]);
 
 #endif
