@@ -330,16 +330,23 @@ static int32_t offset_at(const struct zone *z, int64_t unix_s)
         return low ? z->offsets[low - 1] : z->first;
 }
 
-/* The first moment of a local day: where the clock is put back over midnight the earlier of the two, where it
- * is put forward over it the moment of the change. */
-static int64_t day_start(const struct zone *z, int64_t number)
+int64_t zone_local(const struct zone *z, int64_t unix_s)
 {
-        int64_t local = number * DAY_S, low = local - 2 * DAY_S, high = local + 2 * DAY_S;
-        /* Local time only runs backwards for an hour or so; a search over what is certainly before and after.
-         */
+        return unix_s + offset_at(z, unix_s);
+}
+
+int64_t zone_moment(const struct zone *z, int64_t local)
+{
+        int64_t low = local - 2 * DAY_S, high = local + 2 * DAY_S;
+        const int64_t told[] = {local - offset_at(z, low), local - offset_at(z, high)};
+        for (int i = 0; i < 2; i++) {
+                if (zone_local(z, told[i]) == local)
+                        return told[i];
+        }
+        /* No clock showed it: a search for the change. */
         while (high - low > 1) {
                 int64_t middle = low + (high - low) / 2;
-                if (middle + offset_at(z, middle) >= local)
+                if (zone_local(z, middle) >= local)
                         high = middle;
                 else
                         low = middle;
@@ -350,7 +357,25 @@ static int64_t day_start(const struct zone *z, int64_t number)
 struct zone_day zone_day_of(const struct zone *z, int64_t unix_s)
 {
         struct zone_day day = {.number = floor_div(unix_s + offset_at(z, unix_s), DAY_S)};
-        day.starts = day_start(z, day.number);
-        day.ends = day_start(z, day.number + 1);
+        day.starts = zone_moment(z, day.number * DAY_S);
+        day.ends = zone_moment(z, (day.number + 1) * DAY_S);
         return day;
+}
+
+struct zone_date zone_date_of(int64_t number)
+{
+        int64_t year = year_of(number), day = number - year_day(year);
+        int month = 1;
+        while (month < 12 && month_day(year, month + 1) <= day)
+                month++;
+        return (struct zone_date){(int)year, month, (int)(day - month_day(year, month)) + 1};
+}
+
+bool zone_date_number(struct zone_date d, int64_t *number)
+{
+        if (d.year < 1 || d.year > 9999 || d.month < 1 || d.month > 12 || d.day < 1 ||
+            d.day > month_length(d.year, d.month))
+                return false;
+        *number = year_day(d.year) + month_day(d.year, d.month) + d.day - 1;
+        return true;
 }

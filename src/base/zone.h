@@ -5,6 +5,7 @@
 #ifndef TOLLGATE_BASE_ZONE_H
 #define TOLLGATE_BASE_ZONE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct zone;
@@ -20,5 +21,19 @@ struct zone_day {
 
 /* The day that holds a moment; z NULL: UTC. */
 struct zone_day zone_day_of(const struct zone *z, int64_t unix_s);
+
+/* What the zone's clocks show at a moment: seconds since 1970-01-01 in that zone's own calendar. */
+int64_t zone_local(const struct zone *z, int64_t unix_s);
+/* The first moment at which they show that: where they are put back over it the earlier of the two, where
+ * they are put forward over it the moment of the change. */
+int64_t zone_moment(const struct zone *z, int64_t local_s);
+
+/* Dates of days since 1970-01-01 (Gregorian). */
+struct zone_date {
+        int year, month, day;
+};
+struct zone_date zone_date_of(int64_t number);
+/* False: there is no such date in the years 1 to 9999. */
+bool zone_date_number(struct zone_date d, int64_t *number);
 
 #endif

@@ -4,8 +4,9 @@
 #include <string.h>
 
 #include "store/ledger_filter.h"
+#include "store/usage_times.h"
 
-enum { SQL_MAX = 4096, KEY_MAX = 256, SUB = 32, BUCKETS = 40 * SUB, MINUTE_MS = 60000, HOUR_MS = 3600000 };
+enum { SQL_MAX = 4096, KEY_MAX = 512, LINES_MAX = 100000, MINUTE_MS = 60000, HOUR_MS = 3600000 };
 
 const char *usage_by_name(enum usage_by by)
 {
@@ -14,44 +15,13 @@ const char *usage_by_name(enum usage_by by)
         return by < USAGE_BYS ? names[by] : "";
 }
 
-/* ---- percentiles: buckets of at most 1/32 of their value ---- */
-
-static size_t bucket_of(int64_t ms)
-{
-        if (ms < 2 * SUB)
-                return ms < 0 ? 0 : (size_t)ms;
-        int shift = 58 - __builtin_clzll((unsigned long long)ms); /* leaves six bits, the first of them 1 */
-        size_t bucket = (size_t)shift * SUB + (size_t)(ms >> shift);
-        return bucket < BUCKETS ? bucket : BUCKETS - 1;
-}
-
-static int64_t middle_of(size_t bucket)
-{
-        if (bucket < 2 * SUB)
-                return (int64_t)bucket;
-        int shift = (int)(bucket / SUB) - 1;
-        int64_t low = (int64_t)(bucket % SUB + SUB) << shift;
-        return low + ((INT64_C(1) << shift) - 1) / 2;
-}
-
-static int64_t percentile(const uint32_t *counts, int64_t total, int percent)
-{
-        int64_t rank = (total * percent + 99) / 100, seen = 0;
-        for (size_t i = 0; i < BUCKETS; i++) {
-                seen += counts[i];
-                if (seen >= rank && seen)
-                        return middle_of(i);
-        }
-        return 0;
-}
-
 /* ---- groups ---- */
 
 struct group {
         struct usage_line line;
+        size_t len; /* of the key */
         uint64_t hash;
-        uint32_t *first, *total;
-        int64_t first_count, total_count;
+        struct usage_times first, total;
 };
 
 struct report {
@@ -95,26 +65,36 @@ static void rehash(struct report *r)
         }
 }
 
+static bool is_group(const struct group *g, const char *key, size_t len, int64_t starts_ms)
+{
+        return g->line.starts_ms == starts_ms && g->len == len && memcmp(g->line.key, key, len) == 0;
+}
+
+/* Beyond LINES_MAX (users of a large site, minutes of a year) the rest is one line. */
 static size_t group_of(struct report *r, const char *key, size_t len, int64_t starts_ms)
 {
-        struct group *g = r->count ? &r->groups[r->last] : NULL;
-        if (g && strlen(g->line.key) == len && memcmp(g->line.key, key, len) == 0)
+        static const char others[] = "(others)";
+        if (r->count && is_group(&r->groups[r->last], key, len, starts_ms))
                 return r->last;
-        uint64_t hash = hash_of(key, len);
+        uint64_t hash = hash_of(key, len) ^ (uint64_t)starts_ms;
         if (r->count * 2 >= r->table_size)
                 rehash(r);
         size_t at = hash & (r->table_size - 1);
         for (; r->table[at]; at = (at + 1) & (r->table_size - 1)) {
-                g = &r->groups[r->table[at] - 1];
-                if (g->hash == hash && strlen(g->line.key) == len && memcmp(g->line.key, key, len) == 0)
+                const struct group *g = &r->groups[r->table[at] - 1];
+                if (g->hash == hash && is_group(g, key, len, starts_ms))
                         return r->table[at] - 1;
         }
+        if (r->count >= LINES_MAX && strcmp(key, others) != 0)
+                return group_of(r, others, sizeof others - 1, 0);
         if (r->count == r->room) {
                 r->room = r->room ? r->room * 2 : 64;
                 r->groups = grown(r, r->groups, r->count, r->room, sizeof *r->groups);
         }
-        r->groups[r->count] = (struct group){
-                .line = {.key = arena_strndup(r->arena, key, len), .starts_ms = starts_ms}, .hash = hash};
+        r->groups[r->count] =
+                (struct group){.line = {.key = arena_strndup(r->arena, key, len), .starts_ms = starts_ms},
+                               .len = len,
+                               .hash = hash};
         r->table[at] = (uint32_t)++r->count;
         return r->count - 1;
 }
@@ -175,55 +155,44 @@ static const char *text(sqlite3_stmt *s, enum column c)
         return t ? t : "";
 }
 
-/* Days since 1970 to a date (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms"). */
-static int date_text(char *out, size_t room, int64_t z)
-{
-        z += 719468;
-        int64_t era = z / 146097, doe = z - era * 146097;
-        int64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
-        int64_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100), mp = (5 * doy + 2) / 153;
-        int64_t d = doy - (153 * mp + 2) / 5 + 1, m = mp < 10 ? mp + 3 : mp - 9;
-        return snprintf(out, room, "%04lld-%02lld-%02lld", (long long)(yoe + era * 400 + (m <= 2)),
-                        (long long)m, (long long)d);
-}
-
-/* "2026-11-26", "2026-11-26 14:00" in the zone: clocks that go back give an hour twice, told apart by its
- * start. */
+/* "2026-11-26", "2026-11-26 14:00" as the zone's clocks show it: where they are put back an hour comes twice,
+ * told apart by its start. */
 static size_t time_group(struct report *r, int64_t ms)
 {
         char key[KEY_MAX];
-        int64_t unix_s = ms / 1000;
         if (r->count && ms >= r->from_ms && ms < r->until_ms)
                 return r->last;
-        if (unix_s < r->day.starts || unix_s >= r->day.ends)
-                r->day = zone_day_of(r->zone, unix_s);
-        int len = date_text(key, sizeof key, r->day.number);
+        if (ms / 1000 < r->day.starts || ms / 1000 >= r->day.ends)
+                r->day = zone_day_of(r->zone, ms / 1000);
+        struct zone_date date = zone_date_of(r->day.number);
+        int len = snprintf(key, sizeof key, "%04d-%02d-%02d", date.year, date.month, date.day);
         int64_t starts = r->day.starts * 1000;
-        r->from_ms = starts;
         r->until_ms = r->day.ends * 1000;
         if (r->by != USAGE_DAY) {
                 int64_t step = r->by == USAGE_HOUR ? HOUR_MS : MINUTE_MS;
                 starts += (ms - starts) / step * step;
-                r->from_ms = starts;
                 r->until_ms = starts + step < r->until_ms ? starts + step : r->until_ms;
-                int64_t minutes = (starts - r->day.starts * 1000) / MINUTE_MS;
-                len += snprintf(key + len, sizeof key - (size_t)len, " %02lld:%02lld",
-                                (long long)(minutes / 60), (long long)(minutes % 60));
+                int minutes = (int)(zone_local(r->zone, starts / 1000) / 60 % 1440);
+                len += snprintf(key + len, sizeof key - (size_t)len, " %02d:%02d", minutes / 60,
+                                minutes % 60);
         }
+        r->from_ms = starts;
         return group_of(r, key, (size_t)len, starts);
 }
 
 static size_t row_group(struct report *r, sqlite3_stmt *s)
 {
         char key[KEY_MAX];
-        const char *one = text(s, C_KEY);
+        const char *one = text(s, C_KEY), *two;
         switch (r->by) {
         case USAGE_DAY:
         case USAGE_HOUR:
         case USAGE_MINUTE: return time_group(r, sqlite3_column_int64(s, C_ID) >> 20);
         case USAGE_VERSION:
-                snprintf(key, sizeof key, "%s%s%s", one, *text(s, C_KEY2) ? "@" : "", text(s, C_KEY2));
-                return group_of(r, key, strlen(key), 0);
+                two = text(s, C_KEY2);
+                if (*two && strlen(one) + strlen(two) + 2 < sizeof key)
+                        one = strcpy(key, one), strcpy(stpcpy(key + strlen(key), "@"), two);
+                break;
         case USAGE_ERROR:
                 if (!*one && strcmp(text(s, C_KEY2), "ok") != 0)
                         one = text(s, C_KEY2);
@@ -232,16 +201,6 @@ static size_t row_group(struct report *r, sqlite3_stmt *s)
         default: break;
         }
         return group_of(r, one, strlen(one), 0);
-}
-
-static void note_time(struct report *r, uint32_t **counts, int64_t *count, int64_t ms)
-{
-        if (ms <= 0)
-                return;
-        if (!*counts)
-                *counts = arena_alloc(r->arena, BUCKETS * sizeof **counts);
-        (*counts)[bucket_of(ms)]++;
-        ++*count;
 }
 
 static void add_to(struct report *r, struct group *g, sqlite3_stmt *s)
@@ -269,22 +228,11 @@ static void add_to(struct report *r, struct group *g, sqlite3_stmt *s)
                 sum->cost_pico += cost;
                 sum->saved_pico += saved;
         }
-        note_time(r, &g->first, &g->first_count, sqlite3_column_int64(s, C_FIRST));
-        note_time(r, &g->total, &g->total_count, sqlite3_column_int64(s, C_TOTAL));
+        usage_times_add(&g->first, r->arena, sqlite3_column_int64(s, C_FIRST));
+        usage_times_add(&g->total, r->arena, sqlite3_column_int64(s, C_TOTAL));
 }
 
 /* ---- the whole ---- */
-
-static void add_times(struct report *r, uint32_t **to, int64_t *count, const uint32_t *from, int64_t more)
-{
-        if (!from)
-                return;
-        if (!*to)
-                *to = arena_alloc(r->arena, BUCKETS * sizeof **to);
-        for (size_t i = 0; i < BUCKETS; i++)
-                (*to)[i] += from[i];
-        *count += more;
-}
 
 /* Everything but key, start and percentiles is a number of 64 bits, from `requests` to `unpriced`. */
 static void add_group(struct report *r, struct group *all, const struct group *g)
@@ -300,8 +248,8 @@ static void add_group(struct report *r, struct group *all, const struct group *g
                 sum->cost_pico += g->line.sums[i].cost_pico;
                 sum->saved_pico += g->line.sums[i].saved_pico;
         }
-        add_times(r, &all->first, &all->first_count, g->first, g->first_count);
-        add_times(r, &all->total, &all->total_count, g->total, g->total_count);
+        usage_times_merge(&all->first, r->arena, &g->first);
+        usage_times_merge(&all->total, r->arena, &g->total);
 }
 
 static int by_currency(const void *a, const void *b)
@@ -313,10 +261,8 @@ static void finish(struct group *g)
 {
         static const int percents[3] = {50, 95, 99};
         for (size_t i = 0; i < 3; i++) {
-                if (g->first)
-                        g->line.first_token_ms[i] = percentile(g->first, g->first_count, percents[i]);
-                if (g->total)
-                        g->line.total_ms[i] = percentile(g->total, g->total_count, percents[i]);
+                g->line.first_token_ms[i] = usage_times_percentile(&g->first, percents[i]);
+                g->line.total_ms[i] = usage_times_percentile(&g->total, percents[i]);
         }
         if (g->line.sum_count)
                 qsort(g->line.sums, g->line.sum_count, sizeof *g->line.sums, by_currency);

@@ -73,10 +73,48 @@ static void agrees_with_the_c_library(void **state)
                         /* Its neighbours begin where it ends. */
                         assert_int_equal(zone_day_of(z, day.ends).starts, day.ends);
                         assert_true(zone_day_of(z, day.starts - 1).number < day.number);
+                        assert_int_equal(zone_local(z, t), local);
+                        int64_t same = zone_moment(z, local);
+                        assert_true(zone_local(z, same) == local && same <= t && t - same <= 3 * 3600);
+                        const struct zone_date date = zone_date_of(day.number);
+                        assert_int_equal(date.year, tm.tm_year + 1900);
+                        assert_int_equal(date.month, tm.tm_mon + 1);
+                        assert_int_equal(date.day, tm.tm_mday);
                 }
                 unsetenv("TZ");
                 zone_free(z);
         }
+}
+
+static void dates(void **state)
+{
+        (void)state;
+        int64_t number = -1;
+        for (int64_t day = -719162; day <= 2932896; day += day < 0 || day > 30000 ? 97 : 1) {
+                assert_true(zone_date_number(zone_date_of(day), &number));
+                assert_int_equal(number, day);
+        }
+        assert_true(zone_date_number((struct zone_date){2024, 2, 29}, &number));
+        assert_int_equal(number, 19782);
+        static const struct zone_date none[] = {{2026, 2, 29}, {2026, 13, 1}, {2026, 0, 1},  {2026, 4, 31},
+                                                {2026, 1, 0},  {0, 1, 1},     {10000, 1, 1}, {1900, 2, 29}};
+        for (size_t i = 0; i < sizeof none / sizeof *none; i++)
+                assert_false(zone_date_number(none[i], &number));
+}
+
+/* 2026 in Berlin: 02:00 to 03:00 is missing on 29 March, and comes twice on 25 October. */
+static void moments_at_changes(void **state)
+{
+        (void)state;
+        struct zone *z = open_zone("Europe/Berlin");
+        if (!z)
+                skip();
+        assert_int_equal(zone_moment(z, 1774751400), 1774746000); /* 02:30 */
+        assert_int_equal(zone_local(z, 1774746000), 1774753200);  /* 03:00 */
+        assert_int_equal(zone_moment(z, 1792895400), 1792888200); /* 02:30, in summer time */
+        assert_int_equal(zone_local(z, 1792888200 + 3600), 1792895400);
+        assert_int_equal(zone_moment(NULL, 1792895400), 1792895400);
+        zone_free(z);
 }
 
 static void names_that_are_none(void **state)
@@ -130,6 +168,8 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(days_are_23_to_25_hours),
                 cmocka_unit_test(agrees_with_the_c_library),
+                cmocka_unit_test(dates),
+                cmocka_unit_test(moments_at_changes),
                 cmocka_unit_test(names_that_are_none),
                 cmocka_unit_test(hostile_files),
         };
