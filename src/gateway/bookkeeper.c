@@ -213,7 +213,7 @@ static void tell_failure(struct bookkeeper *k, const struct config *c)
              any_hard(c) ? ", and those of accounts with hard budgets are refused" : "");
 }
 
-struct book *bookkeeper_get(struct bookkeeper *k, const struct config *c)
+static struct book *get(struct bookkeeper *k, const struct config *c, int requests)
 {
         if (!k || !c->ledger || !*c->ledger)
                 return NULL;
@@ -221,7 +221,7 @@ struct book *bookkeeper_get(struct bookkeeper *k, const struct config *c)
         pthread_mutex_lock(&k->lock);
         struct opened *o = find_or_open(k, c);
         if (!o) {
-                k->missed++;
+                k->missed += requests;
                 tell_failure(k, c);
         } else if (k->missed && k->failed && strcmp(o->path, k->failed) == 0) {
                 log_warn("%s is in use again; %lld requests are not in it", o->path, (long long)k->missed);
@@ -229,6 +229,16 @@ struct book *bookkeeper_get(struct bookkeeper *k, const struct config *c)
         }
         pthread_mutex_unlock(&k->lock);
         return o ? o->book : NULL;
+}
+
+struct book *bookkeeper_get(struct bookkeeper *k, const struct config *c)
+{
+        return get(k, c, 1);
+}
+
+struct book *bookkeeper_look(struct bookkeeper *k, const struct config *c)
+{
+        return get(k, c, 0);
 }
 
 /* ---- threads ---- */

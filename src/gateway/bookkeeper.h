@@ -28,5 +28,7 @@ void bookkeeper_free(struct bookkeeper *k);
 /* For a request. NULL: there is no ledger (`ledger = ""`), or it can't be used now: then the log says so,
  * once a minute, and how many requests it lacks. */
 struct book *bookkeeper_get(struct bookkeeper *k, const struct config *c);
+/* The same for who only reads: no request is missed. */
+struct book *bookkeeper_look(struct bookkeeper *k, const struct config *c);
 
 #endif

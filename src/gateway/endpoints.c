@@ -51,6 +51,7 @@ static const struct endpoint endpoints[] = {
          .access = ACCESS_OPERATOR},
         {"GET", "/healthz", DIALECT_PLAIN, .handle = handle_health, .access = ACCESS_OPEN},
         {"GET", "/status.json", DIALECT_PLAIN, .handle = handle_status, .access = ACCESS_OPERATOR},
+        {"GET", "/metrics", DIALECT_PLAIN, .handle = handle_metrics, .access = ACCESS_OPERATOR},
 };
 
 enum { ENDPOINTS = sizeof endpoints / sizeof *endpoints };

@@ -44,6 +44,7 @@ bool handle_status(struct exchange *x, struct err *err);
 bool handle_page(struct exchange *x, struct err *err);
 bool handle_history(struct exchange *x, struct err *err);
 bool handle_history_csv(struct exchange *x, struct err *err);
+bool handle_metrics(struct exchange *x, struct err *err);
 
 struct relay_env exchange_env(struct exchange *x);
 /* Puts the request's id into the answer's headers and context. */

@@ -58,6 +58,7 @@ static struct relay_call make_call(struct exchange *x, const struct relay_env *e
                 .row = x->booked ? &x->row : NULL,
                 .trace = x->request.trace,
                 .no_cache = x->request.no_cache,
+                .no_store = x->request.no_store,
         };
 }
 
@@ -69,6 +70,7 @@ struct relay_env exchange_env(struct exchange *x)
                 .memory = &x->gateway->memory,
                 .state = x->state,
                 .book = x->book,
+                .cache = x->gateway->answers,
                 /* A CGI process has one worker, and nobody else to keep it for. */
                 .waiting = x->gateway->workers > 1 ? &x->gateway->waiting : NULL,
         };

@@ -32,7 +32,7 @@ static struct fitness fitness_of(const struct config_price *p, const struct pric
 
 static bool is_better(const struct fitness *x, const struct fitness *than)
 {
-        if (x->fits != than->fits)
+        if (!x->fits || !than->fits)
                 return x->fits;
         if (x->literal != than->literal)
                 return x->literal > than->literal;

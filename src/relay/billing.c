@@ -230,6 +230,18 @@ static void set_terms(struct relay_run *run, struct billing *b)
         b->subject = (struct subject){SLOT_BUDGET, call->account->name};
 }
 
+/* A balance that does not cover it may have been topped up since it was read. False: not now. */
+static bool ask_budget(struct relay_run *run, struct budget_visit *v)
+{
+        if (!visit(v, reserve))
+                return false;
+        if (v->kind != BUDGET_BALANCE)
+                return true;
+        book_refresh(run->call->env->book);
+        set_terms(run, run->billing);
+        return visit(v, reserve);
+}
+
 /* What the row tells of the request before any attempt. */
 static void begin_row(const struct relay_run *run, struct ledger_row *row)
 {
@@ -259,16 +271,9 @@ bool billing_enter(struct relay_run *run, struct err *err)
         }
         if (b->limited && book_full(env->book))
                 return not_now(run, "the gateway's books are full", err);
-        if (!visit(&v, reserve)) {
+        if (!ask_budget(run, &v)) {
                 b->counted = false;
                 return !b->limited || not_now(run, "what the account has spent can't be read", err);
-        }
-        /* A top-up may have come since. */
-        if (v.kind == BUDGET_BALANCE) {
-                book_refresh(env->book);
-                set_terms(run, b);
-                if (!visit(&v, reserve))
-                        return not_now(run, "what the account has spent can't be read", err);
         }
         return v.kind == BUDGET_FINE || refuse(&v, err);
 }
@@ -340,7 +345,7 @@ static bool set_aside(struct relay_run *run, struct attempt *at, const struct es
         struct budget_visit v = {.run = run, .hold = &at->hold, .pico = worst_case(run, at, most)};
         if (!run->billing->counted)
                 return true;
-        if (!visit(&v, reserve))
+        if (!ask_budget(run, &v))
                 return !run->billing->limited ||
                        not_now(run, "what the account has spent can't be counted", err);
         return v.kind == BUDGET_FINE || refuse(&v, err);
@@ -524,7 +529,8 @@ void billing_leave(struct relay_run *run)
         row->estimated = b->estimated;
         row->priced = !b->unpriced;
         row->cost_pico = b->cost_pico;
-        row->saved_pico = b->saved_pico;
+        row->cache_hit = r->cache_hit;
+        row->saved_pico = money_add(b->saved_pico, r->cache_saved_pico);
         row->charge_pico = b->charge_pico;
         row->reported_pico = b->reported_pico;
         row->queue_ms = r->queue_ms;

@@ -195,9 +195,15 @@ bool book_full(const struct book *b)
         return spool_full(b->own);
 }
 
+int64_t book_waiting(const struct book *b)
+{
+        int64_t n = spool_end(b->own) - atomic_load(&((struct book *)b)->moved);
+        return n > 0 ? n : 0; /* it may be beginning anew just now */
+}
+
 bool book_has_lines(const struct book *b)
 {
-        return spool_end(b->own) > atomic_load(&((struct book *)b)->moved);
+        return book_waiting(b) > 0;
 }
 
 /* ---- reading ---- */
@@ -319,6 +325,17 @@ bool book_spent(struct book *b, const char *account, const char *currency, int64
                   sum_since(l, account, currency, month_starts_ms, &out->month_pico) &&
                   ledger_purses(l, find_spent, &s);
         out->spent_pico = s.pico;
+        if (l && !ok)
+                book_complain(b, "it can't be read", ledger_problem(l));
+        pthread_mutex_unlock(&b->reading);
+        return ok;
+}
+
+bool book_totals(struct book *b, ledger_totals_fn *fn, void *context)
+{
+        pthread_mutex_lock(&b->reading);
+        struct ledger *l = reader(b);
+        bool ok = l && ledger_totals_each(l, fn, context);
         if (l && !ok)
                 book_complain(b, "it can't be read", ledger_problem(l));
         pthread_mutex_unlock(&b->reading);

@@ -69,6 +69,11 @@ void book_alert(struct book *b, const struct book_alert *a);
 int64_t book_move(struct book *b);
 /* Lines wait to be moved. */
 bool book_has_lines(const struct book *b);
+/* Bytes of them; more than a group waits only where the ledger can't be written. */
+int64_t book_waiting(const struct book *b);
+/* The running totals of all processes, but for lines that wait (ledger_totals_each()); safe from all threads.
+ * False: the ledger can't be read now. */
+bool book_totals(struct book *b, ledger_totals_fn *fn, void *context);
 /* The ledger, for reports, alerts, retention: a connection of its own, for one thread. NULL: why. */
 struct ledger *book_ledger(struct book *b, char why[512]);
 

@@ -66,18 +66,23 @@ bool ledger_run(struct ledger *l, sqlite3_stmt *s)
 
 /* ---- exact sums (SQLite's own sum() overflows at 9.2 million units) ---- */
 
+/* SQLite's memory is aligned for 64 bits. */
+struct money_sum {
+        __int128 pico;
+} __attribute__((packed, aligned(8)));
+
 static void money_sum_step(sqlite3_context *c, int count, sqlite3_value **values)
 {
-        __int128 *sum = sqlite3_aggregate_context(c, sizeof *sum);
+        struct money_sum *sum = sqlite3_aggregate_context(c, sizeof *sum);
         if (sum && count == 1)
-                *sum += sqlite3_value_int64(values[0]);
+                sum->pico += sqlite3_value_int64(values[0]);
 }
 
 static void money_sum_final(sqlite3_context *c)
 {
-        const __int128 *sum = sqlite3_aggregate_context(c, 0);
+        const struct money_sum *sum = sqlite3_aggregate_context(c, 0);
         char text[64], *end = text + sizeof text, *s = end;
-        __int128 n = sum ? *sum : 0;
+        __int128 n = sum ? sum->pico : 0;
         unsigned __int128 left = n < 0 ? -(unsigned __int128)n : (unsigned __int128)n;
         do
                 *--s = (char)('0' + (int)(left % 10));
@@ -104,14 +109,7 @@ static bool make_file(const char *path, bool create, bool *absent, char why[LEDG
                 *absent = errno == ENOENT;
                 return false;
         }
-        const char *file = basename(name);
-        bool ok = place_judge(at, file, path, absent, why);
-        if (!ok && *absent && create) {
-                int fd = place_open(at, file, path, true, absent, why);
-                ok = fd >= 0;
-                if (ok)
-                        close(fd);
-        }
+        bool ok = place_look(at, basename(name), path, create, absent, why);
         close(at);
         return ok;
 }

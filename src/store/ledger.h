@@ -41,6 +41,14 @@ bool ledger_add(struct ledger *l, const struct ledger_row *row, const struct led
 /* Writes what ledger_add() gathered in memory (totals); before ledger_commit(). */
 bool ledger_flush(struct ledger *l);
 
+/* Gives each set of running totals to fn, in the order of their keys; labels live during the call. One that
+ * can't be read is left out. False: ledger_problem(). */
+struct totals_labels;
+struct totals_values;
+typedef void ledger_totals_fn(const struct totals_labels *labels, const struct totals_values *values,
+                              void *context);
+bool ledger_totals_each(struct ledger *l, ledger_totals_fn *fn, void *context);
+
 /* Rows older than this go, at most `most` of them; gives how many, -1: not now. Totals and invoices stay. */
 int64_t ledger_forget(struct ledger *l, int64_t before_ms, int64_t most);
 

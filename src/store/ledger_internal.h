@@ -29,7 +29,7 @@ struct ledger {
         sqlite3_stmt *statements[STATEMENTS]; /* prepared when first used */
         struct ledger_total *totals;
         size_t total_count, total_room;
-        int64_t sets; /* rows of `totals`; -1: not counted yet */
+        int64_t sets; /* rows of `totals`, in this transaction; -1: not counted yet */
 };
 
 /* True where the code means that all is well; else it is in the log at level debug, and ledger_problem()

@@ -91,36 +91,57 @@ static bool write_total(struct ledger *l, const struct buf *key, const struct to
         return ok;
 }
 
-/* Strangers name some labels: beyond the bound all new sets are one. */
-static bool write_other(struct ledger *l, struct totals_values *values)
+/* Names are many, strangers' among them: beyond the bound those of new sets are "other". */
+static bool write_other(struct ledger *l, const struct buf *from, struct totals_values *values)
 {
-        static const struct totals_labels other = {"other", "other", "other", "other", "other",
-                                                   "other", "other", "other", "other"};
+        struct totals_labels labels;
         struct buf key;
-        bool there;
+        bool there, ok = totals_labels_from(from->data, from->len, &labels);
+        labels.account = labels.model = labels.version = labels.provider = "other";
+        labels.upstream_model = labels.served_model = "other";
         buf_init(&key, KEY_MAX);
-        bool ok = totals_key(&other, &key) && merge_old(l, &key, values, &there) &&
-                  write_total(l, &key, values);
+        ok = ok && totals_key(&labels, &key) && merge_old(l, &key, values, &there) &&
+             write_total(l, &key, values);
         buf_release(&key);
         return ok;
 }
 
+static bool flush_one(struct ledger *l, struct ledger_total *t)
+{
+        bool there;
+        if (!merge_old(l, &t->key, &t->values, &there))
+                return false;
+        /* Other processes add sets too. */
+        if (!there && l->sets < 0 && !count_sets(l))
+                return false;
+        if (!there && l->sets >= TOTALS_SETS_MAX)
+                return write_other(l, &t->key, &t->values);
+        l->sets += !there;
+        return write_total(l, &t->key, &t->values);
+}
+
 bool ledger_totals_flush(struct ledger *l)
 {
-        bool ok = l->sets >= 0 || count_sets(l);
-        for (size_t i = 0; ok && i < l->total_count; i++) {
-                struct ledger_total *t = &l->totals[i];
-                bool there;
-                ok = merge_old(l, &t->key, &t->values, &there);
-                if (ok && !there && l->sets >= TOTALS_SETS_MAX) {
-                        ok = write_other(l, &t->values);
-                } else if (ok) {
-                        ok = write_total(l, &t->key, &t->values);
-                        l->sets += !there;
-                }
-        }
-        for (size_t i = 0; i < l->total_count; i++)
-                buf_release(&l->totals[i].key);
-        l->total_count = 0;
+        bool ok = true;
+        l->sets = -1;
+        for (size_t i = 0; ok && i < l->total_count; i++)
+                ok = flush_one(l, &l->totals[i]);
+        ledger_totals_forget(l);
         return ok;
+}
+
+bool ledger_totals_each(struct ledger *l, ledger_totals_fn *fn, void *context)
+{
+        sqlite3_stmt *s = ledger_query(l, "SELECT key, value FROM totals ORDER BY key");
+        struct totals_labels labels;
+        struct totals_values values;
+        int code = SQLITE_ERROR;
+        while (s && (code = sqlite3_step(s)) == SQLITE_ROW) {
+                if (totals_labels_from(sqlite3_column_blob(s, 0), (size_t)sqlite3_column_bytes(s, 0),
+                                       &labels) &&
+                    totals_decode(sqlite3_column_blob(s, 1), (size_t)sqlite3_column_bytes(s, 1), &values))
+                        fn(&labels, &values, context);
+        }
+        sqlite3_finalize(s);
+        return ledger_ok(l, code);
 }

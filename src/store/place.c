@@ -78,43 +78,68 @@ int place_own_folder(const char *path, char why[PLACE_WHY])
         return -1;
 }
 
-static bool judge(int fd, const char *path, char *why)
+static bool judge(const struct stat *st, const char *path, char *why)
 {
-        struct stat st;
-        if (fstat(fd, &st) != 0)
-                refuse(why, "%.200s cannot be read: %s", path, strerror(errno));
-        else if (!S_ISREG(st.st_mode))
+        if (S_ISLNK(st->st_mode))
+                refuse(why, "%.200s is a symbolic link", path);
+        else if (!S_ISREG(st->st_mode))
                 refuse(why, "%.200s is no regular file", path);
-        else if (st.st_uid != geteuid())
-                refuse(why, "%.200s belongs to user %ld, not to user %ld", path, (long)st.st_uid,
+        else if (st->st_uid != geteuid())
+                refuse(why, "%.200s belongs to user %ld, not to user %ld", path, (long)st->st_uid,
                        (long)geteuid());
-        else if (st.st_mode & (S_IRWXG | S_IRWXO))
+        else if (st->st_mode & (S_IRWXG | S_IRWXO))
                 refuse(why, "%.200s is open to others (mode %04o, not 0600)", path,
-                       (unsigned)st.st_mode & 07777);
-        else if (st.st_nlink > 1)
-                refuse(why, "%.200s has %ld names (hard links)", path, (long)st.st_nlink);
+                       (unsigned)st->st_mode & 07777);
+        else if (st->st_nlink > 1)
+                refuse(why, "%.200s has %ld names (hard links)", path, (long)st->st_nlink);
         else
                 return true;
         return false;
 }
 
-bool place_judge(int folder, const char *name, const char *path, bool *absent, char why[PLACE_WHY])
+/* Made beside it and linked into its place: nobody sees it open, or half made. */
+static bool make_file(int folder, const char *name)
 {
-        int fd = openat(folder, name, O_PATH | O_CLOEXEC | O_NOFOLLOW);
-        *absent = fd < 0 && errno == ENOENT;
-        if (fd < 0) {
-                refuse(why, *absent ? "%.200s does not exist" : "%.200s cannot be opened: %s", path,
-                       strerror(errno));
+        char fresh[NAME_MAX + 1];
+        if (snprintf(fresh, sizeof fresh, ".%.200s-%ld", name, (long)getpid()) >= (int)sizeof fresh)
+                return errno = ENAMETOOLONG, false;
+        unlinkat(folder, fresh, 0);
+        int fd = openat(folder, fresh, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR);
+        if (fd < 0)
                 return false;
-        }
-        bool ok = judge(fd, path, why);
         close(fd);
+        bool ok = linkat(folder, fresh, folder, name, 0) == 0 || errno == EEXIST;
+        int problem = errno;
+        unlinkat(folder, fresh, 0);
+        errno = problem;
         return ok;
+}
+
+bool place_look(int folder, const char *name, const char *path, bool create, bool *absent,
+                char why[PLACE_WHY])
+{
+        struct stat st;
+        bool there = fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+        if (!there && errno == ENOENT && create && make_file(folder, name))
+                there = fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+        if (absent)
+                *absent = !there && errno == ENOENT;
+        /* Another process may be just about to take the second name away. */
+        for (int i = 0; there && st.st_nlink > 1 && i < 100; i++) {
+                usleep(1000);
+                there = fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+        }
+        if (there)
+                return judge(&st, path, why);
+        refuse(why, errno == ENOENT ? "%.200s does not exist" : "%.200s cannot be opened: %s", path,
+               strerror(errno));
+        return false;
 }
 
 int place_open(int folder, const char *name, const char *path, bool create, bool *absent, char why[PLACE_WHY])
 {
         enum { HOW = O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY };
+        struct stat st;
         bool is_absent = false;
         int fd = openat(folder, name, HOW);
         if (fd < 0 && errno == ENOENT && create)
@@ -125,7 +150,7 @@ int place_open(int folder, const char *name, const char *path, bool create, bool
                 is_absent = errno == ENOENT;
                 refuse(why, is_absent ? "%.200s does not exist" : "%.200s cannot be opened: %s", path,
                        strerror(errno));
-        } else if (!judge(fd, path, why)) {
+        } else if (fstat(fd, &st) != 0 || !judge(&st, path, why)) {
                 close(fd);
                 fd = -1;
         }

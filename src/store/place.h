@@ -14,12 +14,14 @@ enum { PLACE_WHY = 512 };
 int place_folder(const char *folder, const char *path, char why[PLACE_WHY]);
 /* Makes a folder of mode 0700 where it is missing, and judges it: ours, and nobody else's. -1: why. */
 int place_own_folder(const char *path, char why[PLACE_WHY]);
-/* Judges a file in it without opening it: closing a descriptor would free all locks that this process has on
- * the file by fcntl(2), SQLite's among them. False: why. */
-bool place_judge(int folder, const char *name, const char *path, bool *absent, char why[PLACE_WHY]);
 /* Opens for reading and writing a file in it, judged; made where `create`. -1: why; *absent (may be NULL)
  * where it is not there and was not to be made. */
 int place_open(int folder, const char *name, const char *path, bool create, bool *absent,
                char why[PLACE_WHY]);
+
+/* The same without opening it: to close a file takes away all locks of POSIX that the process has on it, and
+ * SQLite's are such (fcntl(2)). False: why. */
+bool place_look(int folder, const char *name, const char *path, bool create, bool *absent,
+                char why[PLACE_WHY]);
 
 #endif

@@ -9,7 +9,7 @@ enum { WINDOW_MS = 2 * 60 * 1000 }; /* booked a minute ahead, counted a minute a
 const char *slot_kind_name(enum slot_kind kind)
 {
         static const char *const names[SLOT_KINDS] = {"free",    "account", "provider", "target",
-                                                      "version", "caller",  "direct"};
+                                                      "version", "caller",  "direct",   "budget"};
         return kind >= 0 && kind < SLOT_KINDS ? names[kind] : "unknown";
 }
 

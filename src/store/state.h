@@ -15,6 +15,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include "store/slot.h"
 
 struct state;
@@ -43,6 +44,8 @@ void state_close(struct state *s);
 bool state_lost(const struct state *s);
 int64_t state_now_ms(const struct state *s);
 struct process_id state_self(const struct state *s);
+/* Processes that have it open, this one included. */
+int64_t state_process_count(struct state *s);
 /* For lease_* and breaker_*: this process, and who lives. */
 struct lease_context state_leases(const struct state *s);
 

@@ -17,70 +17,88 @@ const double totals_tpot_bounds[TOTALS_TPOT] = {0.01, 0.025, 0.05, 0.075, 0.1,  
 /* Whose fault it is, by the plain_code of the cause (base/err.c). */
 static const struct {
         const char *code, *type;
+        const char *asked; /* where a provider was asked, if that makes a difference */
 } error_types[] = {
-        {"bad_request", "caller_bad_request"},
-        {"unsupported_value", "caller_unsupported"},
-        {"request_too_large", "caller_too_large"},
-        {"unsupported_media_type", "caller_media_type"},
-        {"not_found", "caller_not_found"},
-        {"method_not_allowed", "caller_method"},
-        {"model_not_found", "caller_model_not_found"},
-        {"provider_refused", "caller_refused_by_provider"},
-        {"context_length_exceeded", "caller_context_length"},
-        {"content_policy_violation", "caller_content_policy"},
-        {"invalid_api_key", "policy_credentials"},
-        {"forbidden", "policy_forbidden"},
-        {"rate_limit_exceeded", "policy_rate_limit"},
-        {"insufficient_quota", "policy_budget"},
-        {"overloaded", "policy_overloaded"},
-        {"unavailable", "policy_unavailable"},
-        {"upstream_error", "provider_error"},
-        {"upstream_credentials", "provider_credentials"},
-        {"timeout", "provider_timeout"},
-        {"internal_error", "internal"},
+        {"bad_request", "caller_bad_request", NULL},
+        {"unsupported_value", "caller_unsupported", NULL},
+        {"request_too_large", "caller_too_large", NULL},
+        {"unsupported_media_type", "caller_media_type", NULL},
+        {"not_found", "caller_not_found", NULL},
+        {"method_not_allowed", "caller_method", NULL},
+        {"model_not_found", "caller_model_not_found", NULL},
+        {"invalid_api_key", "caller_credentials", NULL},
+        {"provider_refused", "caller_refused_by_provider", NULL},
+        {"context_length_exceeded", "caller_context_length", NULL},
+        {"content_policy_violation", "caller_content_policy", NULL},
+        {"forbidden", "policy_forbidden", NULL},
+        {"rate_limit_exceeded", "policy_rate_limit", NULL},
+        {"insufficient_quota", "policy_budget", NULL},
+        {"overloaded", "policy_overloaded", "provider_overloaded"},
+        {"upstream_error", "provider_error", NULL},
+        {"upstream_credentials", "provider_credentials", NULL},
+        {"timeout", "provider_timeout", NULL},
+        {"unavailable", "gateway_unavailable", NULL},
+        {"internal_error", "gateway_internal", NULL},
 };
+
+static bool is(const char *text, const char *word)
+{
+        return text && strcmp(text, word) == 0;
+}
 
 static const char *error_type(const struct ledger_row *row)
 {
         for (size_t i = 0; row->error && i < sizeof error_types / sizeof *error_types; i++) {
                 if (strcmp(error_types[i].code, row->error) == 0)
-                        return error_types[i].type;
+                        return row->attempts > 0 && error_types[i].asked ? error_types[i].asked
+                                                                         : error_types[i].type;
         }
-        if (row->outcome && strcmp(row->outcome, "left") == 0)
+        if (is(row->outcome, "left"))
                 return "caller_left";
-        if (row->outcome && strcmp(row->outcome, "interrupted") == 0)
-                return "interrupted";
-        return row->error ? "other" : "";
+        if (is(row->outcome, "interrupted"))
+                return "gateway_interrupted";
+        return row->error || is(row->outcome, "error") ? "gateway_other" : "";
 }
 
 static bool is_embedding(const struct ledger_row *row)
 {
-        return row->endpoint && (strstr(row->endpoint, "mbed") != NULL);
+        return row->endpoint && strstr(row->endpoint, "mbed");
+}
+
+/* A model of which nothing tells that it is there: whoever may ask could make up as many as he likes. */
+static bool is_made_up(const struct ledger_row *row)
+{
+        if (is(row->version, "direct"))
+                return !is(row->outcome, "ok");
+        return !row->version || !*row->version || is(row->error, "model_not_found") ||
+               is(row->error, "forbidden");
 }
 
 void totals_labels_of(const struct ledger_row *row, struct totals_labels *out)
 {
+        bool made_up = row->model && is_made_up(row);
         *out = (struct totals_labels){
                 .account = row->account,
-                .model = row->model,
-                .version = row->version,
+                .model = made_up ? "other" : row->model,
+                .version = made_up && !is(row->version, "direct") ? NULL : row->version,
                 .provider = row->provider,
-                .upstream_model = row->upstream_model,
+                .upstream_model = made_up && row->upstream_model ? "other" : row->upstream_model,
                 .served_model = row->served_model,
                 .operation = is_embedding(row) ? "embeddings" : "chat",
                 .error = error_type(row),
                 .outcome = row->outcome,
+                .currency = row->currency,
         };
 }
 
-enum { LABELS = 9, LABEL_MAX = 128 };
+enum { LABELS = 10, LABEL_MAX = 128 };
 
 static const size_t label_places[LABELS] = {
         offsetof(struct totals_labels, account),        offsetof(struct totals_labels, model),
         offsetof(struct totals_labels, version),        offsetof(struct totals_labels, provider),
         offsetof(struct totals_labels, upstream_model), offsetof(struct totals_labels, served_model),
         offsetof(struct totals_labels, operation),      offsetof(struct totals_labels, error),
-        offsetof(struct totals_labels, outcome),
+        offsetof(struct totals_labels, outcome),        offsetof(struct totals_labels, currency),
 };
 
 /* Each label with a NUL behind it. */
@@ -117,43 +135,68 @@ static void observe(int64_t *counts, const double *bounds, size_t n, double valu
         counts[i]++;
 }
 
-void totals_add(struct totals_values *v, const struct ledger_row *row)
+/* Kept within 64 bits, whatever a damaged ledger says. */
+static void more(int64_t *sum, int64_t n)
 {
-        bool ok = row->outcome && strcmp(row->outcome, "ok") == 0;
-        v->requests++;
-        v->attempts += row->attempts;
-        v->retries += row->retries;
-        v->rescues += row->rescues;
-        v->hedges += row->hedges;
-        v->cache_hits += row->cache_hit;
-        v->estimated += row->estimated;
-        v->unpriced += row->attempts > 0 && !row->priced;
-        v->images += row->images;
-        v->input += row->input;
-        v->cached += row->cached;
-        v->cache_write += row->cache_write;
-        v->output += row->output;
-        v->reasoning += row->reasoning;
-        v->cost_pico += row->cost_pico;
-        v->saved_pico += row->saved_pico;
-        v->queue_ms += row->queue_ms;
-        observe(v->duration, totals_seconds_bounds, TOTALS_SECONDS, (double)row->total_ms / 1000);
-        v->duration_us += row->total_ms * 1000;
-        if (row->attempts > 0) {
-                observe(v->input_tokens, totals_tokens_bounds, TOTALS_TOKENS, (double)row->input);
-                observe(v->output_tokens, totals_tokens_bounds, TOTALS_TOKENS, (double)row->output);
-        }
-        if (row->first_token_ms <= 0 || !row->stream)
-                return;
+        if (__builtin_add_overflow(*sum, n, sum))
+                *sum = n < 0 ? INT64_MIN : INT64_MAX;
+}
+
+static int64_t us_of(int64_t ms)
+{
+        return ms < 0 ? 0 : ms > INT64_MAX / 1000 ? INT64_MAX : ms * 1000;
+}
+
+static void add_big(__int128 *sum, __int128 n)
+{
+        *sum = (__int128)((unsigned __int128)*sum + (unsigned __int128)n);
+}
+
+/* What was asked of providers: an answer out of the response cache used none. */
+static void add_tokens(struct totals_values *v, const struct ledger_row *row)
+{
+        more(&v->input, row->input);
+        more(&v->cached, row->cached);
+        more(&v->cache_write, row->cache_write);
+        more(&v->output, row->output);
+        more(&v->reasoning, row->reasoning);
+        observe(v->input_tokens, totals_tokens_bounds, TOTALS_TOKENS, (double)row->input);
+        observe(v->output_tokens, totals_tokens_bounds, TOTALS_TOKENS, (double)row->output);
+}
+
+static void add_first_token(struct totals_values *v, const struct ledger_row *row)
+{
         observe(v->ttft, totals_ttft_bounds, TOTALS_TTFT, (double)row->first_token_ms / 1000);
-        v->ttft_us += row->first_token_ms * 1000;
-        int64_t left_ms = row->total_ms - row->first_token_ms;
-        if (!ok || row->output < 2 || left_ms < 0)
+        more(&v->ttft_us, us_of(row->first_token_ms));
+        int64_t left_us = us_of(row->total_ms) - us_of(row->first_token_ms);
+        if (!is(row->outcome, "ok") || row->output < 2 || left_us < 0)
                 return;
         /* Of the tokens behind the first one. */
-        int64_t us = left_ms * 1000 / (row->output - 1);
+        int64_t us = left_us / (row->output - 1);
         observe(v->tpot, totals_tpot_bounds, TOTALS_TPOT, (double)us / 1e6);
-        v->tpot_us += us;
+        more(&v->tpot_us, us);
+}
+
+void totals_add(struct totals_values *v, const struct ledger_row *row)
+{
+        more(&v->requests, 1);
+        more(&v->attempts, row->attempts);
+        more(&v->retries, row->retries);
+        more(&v->rescues, row->rescues);
+        more(&v->hedges, row->hedges);
+        more(&v->cache_hits, row->cache_hit);
+        more(&v->estimated, row->estimated);
+        more(&v->unpriced, row->attempts > 0 && !row->priced);
+        more(&v->images, row->images);
+        more(&v->queue_ms, row->queue_ms);
+        add_big(&v->cost_pico, row->cost_pico);
+        add_big(&v->saved_pico, row->saved_pico);
+        observe(v->duration, totals_seconds_bounds, TOTALS_SECONDS, (double)row->total_ms / 1000);
+        more(&v->duration_us, us_of(row->total_ms));
+        if (row->attempts > 0)
+                add_tokens(v, row);
+        if (row->attempts > 0 && row->stream && row->first_token_ms > 0)
+                add_first_token(v, row);
 }
 
 /* Everything but the two sums of 128 bits is a number of 64 bits, in the order of the struct. */
@@ -177,16 +220,16 @@ static int64_t *numbers_at(struct totals_values *v, size_t group)
         return (int64_t *)(void *)((char *)v + all_numbers[group].at);
 }
 
-void totals_merge(struct totals_values *into, const struct totals_values *more)
+void totals_merge(struct totals_values *into, const struct totals_values *that)
 {
         for (size_t g = 0; g < GROUPS; g++) {
                 int64_t *to = numbers_at(into, g);
-                const int64_t *from = numbers_at((struct totals_values *)more, g);
+                const int64_t *from = numbers_at((struct totals_values *)that, g);
                 for (size_t i = 0; i < all_numbers[g].count; i++)
-                        to[i] += from[i];
+                        more(&to[i], from[i]);
         }
-        into->cost_pico += more->cost_pico;
-        into->saved_pico += more->saved_pico;
+        add_big(&into->cost_pico, that->cost_pico);
+        add_big(&into->saved_pico, that->saved_pico);
 }
 
 static void put(struct buf *out, uint64_t n)

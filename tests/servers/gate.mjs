@@ -20,8 +20,10 @@ export function model(name, targets, tasks = ['chat', 'vision', 'embed'], more =
 
 /* A whole tollgate.conf: echo as the provider "local" and the model "echo", and what is given. */
 export function configText({ settings = '', providers = [], models = [], accounts }) {
+        /* Most of these tests count nothing: no ledger, unless they name one. */
         return `version = 1;
 ${settings}
+${/\bledger\s*=/.test(settings) ? '' : 'ledger = "";'}
 providers = ( ${['{ name = "local"; dialect = "echo"; }', ...providers].join(',\n  ')} );
 models = ( ${[model('echo', [['local', 'echo']]), ...models].join(',\n  ')} );
 accounts = ( ${(accounts ?? ['{ name = "public"; models = ["echo"]; }']).join(',\n  ')} );

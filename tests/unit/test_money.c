@@ -190,6 +190,8 @@ static void prices_are_chosen_and_counted_once(void **state)
         assert_int_equal(cost(&openai, "gpt-5.5", "unheard-of", 1, (struct chat_usage){.input = 10}),
                          50000000);
         assert_int_equal(cost(&openai, "unheard-of", NULL, 1, (struct chat_usage){.input = 10}), -1);
+        assert_int_equal(cost(&openai, "gpt-5", NULL, 1, (struct chat_usage){.input = 10}), -1);
+        assert_int_equal(cost(&openai, "gpt-unheard-of", NULL, 1, (struct chat_usage){.input = 10}), -1);
         assert_int_equal(cost(&echo, "unheard-of", NULL, 1, (struct chat_usage){.input = 10}), 0);
         assert_int_equal(cost(&openai, "embed", NULL, 1, (struct chat_usage){.input = 10}), 200000);
         assert_int_equal(cost(&openai, "embed", NULL, 1, (struct chat_usage){.input = 10, .output = 1}), -1);

@@ -8,6 +8,8 @@
   const base = new URL('.', location.href);
   let current = sections[0];
 
+  $('#key-form').addEventListener('submit', (e) => e.preventDefault());
+
   /* ---- tabs: arrow keys move, as the pattern of WAI-ARIA has it ---- */
   const tabs = (list, chosen) => {
     const all = $$('[role=tab]', list);
