@@ -145,12 +145,14 @@ static int serve_cgi(void)
         g.pool = upstream_pool_new();
         g.states = state_holder_new();
         g.books = bookkeeper_new(&(struct bookkeeper_options){.states = g.states});
+        g.answers = response_cache_new();
         struct client *client = client_from_cgi();
         gateway_serve(&g, client);
         client_free(client);
         end_answer();
         bookkeeper_free(g.books);
         state_holder_free(g.states);
+        response_cache_free(g.answers);
         upstream_pool_free(g.pool);
         config_watch_free(g.watch);
         return 0;
@@ -199,6 +201,7 @@ static int serve_fastcgi(const struct options *o)
         g.watch = config_watch_new(o->config);
         gateway_set_workers(&g, worker_count(o, g.watch));
         g.states = state_holder_new();
+        g.answers = response_cache_new();
         log_bind(NULL, NULL, NULL);
         atomic_store(&g.kept_log, early.data);
         log_bind(gateway_log_line, &g, NULL);
@@ -227,6 +230,7 @@ static int serve_fastcgi(const struct options *o)
         }
         bookkeeper_free(g.books);
         state_holder_free(g.states);
+        response_cache_free(g.answers);
         upstream_pool_free(g.pool);
         config_watch_free(g.watch);
         tell_kept_log(&g);

@@ -88,7 +88,8 @@ struct chat_block {
         struct str signature;            /* thinking, tool call (gemini), text (gemini) */
         enum dialect_id signature_from;  /* whose it is: never sent to another (dialect/carry.h) */
         struct chat_citation *citations; /* text of replies */
-        json_object *cache_control;      /* anthropic's mark, or NULL */
+        json_object *cache_control;      /* a mark for the provider's cache in anthropic's shape, or NULL */
+        bool cache_breakpoint;           /* it came as openai's own prompt_cache_breakpoint */
         json_object *raw; /* BLOCK_OTHER: the block; other types: an object of members that only raw_dialect
                              knows, or NULL */
         enum dialect_id raw_dialect;
@@ -225,6 +226,7 @@ struct chat_request {
         const char *user, *service_tier, *cache_key, *verbosity;
         json_object *metadata;
         enum tri store;
+        json_object *cache_control; /* a mark on the whole request, in anthropic's shape, or NULL */
         struct chat_extra *extras;
         const char *api_version; /* anthropic: the version header the client sent, or NULL */
 };

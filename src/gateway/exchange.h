@@ -41,10 +41,10 @@ bool handle_models(struct exchange *x, struct err *err);
 bool handle_model(struct exchange *x, struct err *err);
 bool handle_health(struct exchange *x, struct err *err);
 bool handle_status(struct exchange *x, struct err *err);
-bool handle_metrics(struct exchange *x, struct err *err);
 bool handle_page(struct exchange *x, struct err *err);
 bool handle_history(struct exchange *x, struct err *err);
 bool handle_history_csv(struct exchange *x, struct err *err);
+bool handle_metrics(struct exchange *x, struct err *err);
 
 struct relay_env exchange_env(struct exchange *x);
 /* Puts the request's id into the answer's headers and context. */

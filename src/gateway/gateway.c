@@ -270,7 +270,7 @@ static void log_request(struct exchange *x, const struct err *e)
         text_word(path, sizeof path, x->request.path);
         text_word(by, sizeof by, x->identity.name);
         text_word(model, sizeof model, x->answer.model_asked ? x->answer.model_asked : x->model);
-        if (!r->attempts) {
+        if (!r->attempts && !r->cache_hit) {
                 log_info("%.20s %s %d account=%s %s:%s model=%s ms=%lld%s%s%s%.300s", x->request.method, path,
                          status, x->identity.account ? x->identity.account->name : "-",
                          identity_kind_name(x->identity.kind), by, model, took, traced, trace,
@@ -281,7 +281,7 @@ static void log_request(struct exchange *x, const struct err *e)
                  "attempts=%lld retries=%lld rescues=%lld hedges=%lld queue_ms=%lld input=%lld cached=%lld "
                  "output=%lld reasoning=%lld "
                  "first_ms=%lld "
-                 "ms=%lld%s%s%s%s%s%s%s%s",
+                 "ms=%lld%s%s%s%s%s%s%s%s%s",
                  x->request.method, path, status, x->identity.account ? x->identity.account->name : "-",
                  identity_kind_name(x->identity.kind), by, model, x->answer.version ? x->answer.version : "-",
                  chosen ? " by=" : "", chosen ? route_why_name(x->route->why) : "",
@@ -290,8 +290,8 @@ static void log_request(struct exchange *x, const struct err *e)
                  (long long)r->retries, (long long)r->rescues, (long long)r->hedges, (long long)r->queue_ms,
                  (long long)r->usage.input, (long long)r->usage.cached, (long long)r->usage.output,
                  (long long)r->usage.reasoning, (long long)r->first_token_ms, took,
-                 r->streamed ? " stream" : "", r->fast_path ? " fast" : "", r->whole ? "" : " incomplete",
-                 r->client_left ? " client-left" : "", traced, trace,
+                 r->streamed ? " stream" : "", r->fast_path ? " fast" : "", r->cache_hit ? " cache-hit" : "",
+                 r->whole ? "" : " incomplete", r->client_left ? " client-left" : "", traced, trace,
                  r->upstream_request_id ? " upstream_id=" : "",
                  r->upstream_request_id ? text_word(upstream_id, sizeof upstream_id, r->upstream_request_id)
                                         : "");

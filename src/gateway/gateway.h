@@ -11,6 +11,7 @@
 #include "gateway/bookkeeper.h"
 #include "gateway/client.h"
 #include "gateway/state_holder.h"
+#include "store/response_cache.h"
 #include "upstream/transport.h"
 
 struct gateway {
@@ -18,6 +19,7 @@ struct gateway {
         struct upstream_pool *pool;
         struct state_holder *states;
         struct bookkeeper *books; /* NULL: nothing is booked */
+        struct response_cache *answers;
         struct relay_waiting waiting;
         struct meter memory;
         _Atomic int busy;         /* model requests under way */

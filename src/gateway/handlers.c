@@ -58,6 +58,7 @@ static struct relay_call make_call(struct exchange *x, const struct relay_env *e
                 .row = x->booked ? &x->row : NULL,
                 .trace = x->request.trace,
                 .no_cache = x->request.no_cache,
+                .no_store = x->request.no_store,
         };
 }
 
@@ -69,28 +70,26 @@ struct relay_env exchange_env(struct exchange *x)
                 .memory = &x->gateway->memory,
                 .state = x->state,
                 .book = x->book,
+                .cache = x->gateway->answers,
                 /* A CGI process has one worker, and nobody else to keep it for. */
                 .waiting = x->gateway->workers > 1 ? &x->gateway->waiting : NULL,
         };
 }
 
-static bool shows_image(const struct chat_block *blocks)
+static int64_t count_images(const struct chat_block *blocks)
 {
-        for (const struct chat_block *b = blocks; b; b = b->next) {
-                if (b->type == BLOCK_IMAGE || (b->content && shows_image(b->content)))
-                        return true;
-        }
-        return false;
+        int64_t n = 0;
+        for (const struct chat_block *b = blocks; b; b = b->next)
+                n += (b->type == BLOCK_IMAGE) + count_images(b->content);
+        return n;
 }
 
 /* An image makes a chat vision, wherever it was asked. */
-static enum model_task task_of(const struct exchange *x, const struct chat_request *r)
+static enum model_task task_of(struct exchange *x, const struct chat_request *r)
 {
-        for (const struct chat_message *m = r->messages; m; m = m->next) {
-                if (shows_image(m->blocks))
-                        return TASK_VISION;
-        }
-        return x->match.endpoint->task;
+        for (const struct chat_message *m = r->messages; m; m = m->next)
+                x->row.images += count_images(m->blocks);
+        return x->row.images ? TASK_VISION : x->match.endpoint->task;
 }
 
 bool handle_chat(struct exchange *x, struct err *err)

@@ -1,4 +1,4 @@
-/* The files of src/pages, compiled in: they are part of the program, and found wherever it runs. */
+/* The files of src/gateway/pages, compiled in: they are part of the program, and found wherever it runs. */
 #ifndef TOLLGATE_GATEWAY_PAGES_DATA_H
 #define TOLLGATE_GATEWAY_PAGES_DATA_H
 

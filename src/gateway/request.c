@@ -205,6 +205,7 @@ bool request_read(struct request *r, struct arena *a, const struct client *c, co
                 .unique = make_id(a, 0),
                 .trace = request_trace_valid(trace) ? trace : NULL,
                 .no_cache = lists_word(client_variable(c, "HTTP_CACHE_CONTROL"), "no-cache"),
+                .no_store = lists_word(client_variable(c, "HTTP_CACHE_CONTROL"), "no-store"),
                 .head = method && strcmp(method, "HEAD") == 0,
                 .content_type = client_variable(c, "CONTENT_TYPE"),
                 .content_encoding = client_variable(c, "HTTP_CONTENT_ENCODING"),

@@ -17,6 +17,7 @@ struct request {
         const char *unique; /* made here, whatever the caller sent (store/ledger_id.h) */
         const char *trace;  /* traceparent, where it is one (W3C Trace Context, level 1); or NULL */
         bool no_cache;      /* cache-control: no-cache */
+        bool no_store;      /* cache-control: no-store */
         const char *method; /* HEAD counts as GET; `head` tells */
         bool head;
         const char *full_path; /* SCRIPT_NAME and PATH_INFO */

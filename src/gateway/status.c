@@ -11,6 +11,7 @@ bool handle_status(struct exchange *x, struct err *err)
         const struct status_ask ask = {
                 .config = x->config,
                 .state = state_holder_get(x->gateway->states, x->config),
+                .book = bookkeeper_get(x->gateway->books, x->config),
                 .unix_ms = clock_unix_ms(),
         };
         struct buf *out = buf_in_arena(x->arena, STATUS_MAX);

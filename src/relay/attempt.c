@@ -4,6 +4,7 @@
 #include "dialect/carry.h"
 #include "policy/catalogue.h"
 #include "relay/billing.h"
+#include "relay/cached.h"
 #include "relay/rescue.h"
 #include "upstream/echo.h"
 #include "upstream/fetch.h"
@@ -119,6 +120,8 @@ static enum attempt_result deliver_reply(struct attempt *at, const struct chat_r
                 call->dialect->encode_chat_reply(call->answer, reply, &out);
         enum attempt_result result = deliver_answer(at, reply->model, &reply->usage, raw, &out);
         buf_release(&out);
+        if (result == ATTEMPT_ANSWERED)
+                cached_keep_chat(at, reply);
         return result;
 }
 
@@ -269,6 +272,7 @@ static enum attempt_result echo_stream(struct attempt *at, const struct chat_req
         run->record->whole = !attempt_is_over(at) && at->fault.kind == FAULT_NONE;
         if (at->fault.kind != FAULT_NONE)
                 return ATTEMPT_FAILED;
+        cached_keep_chat(at, reply);
         return attempt_is_over(at) ? ATTEMPT_OVER : ATTEMPT_ANSWERED;
 }
 

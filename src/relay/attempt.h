@@ -15,6 +15,7 @@ enum { ANSWER_BYTES_MAX = 64 << 20, EVENT_BYTES_MAX = 16 << 20, STREAM_BYTES_MAX
 
 struct attempt;
 struct billing;
+struct cached;
 struct hedge;
 struct rescue;
 
@@ -41,6 +42,7 @@ struct relay_run {
         int64_t metered;     /* bytes counted in env->memory */
         struct hedge *hedge; /* a second target may be asked besides; NULL: none */
         struct billing *billing;
+        struct cached *cached; /* the response cache (relay/cached.h); NULL: the account has none */
 };
 
 enum attempt_result {

@@ -524,7 +524,8 @@ void billing_leave(struct relay_run *run)
         row->estimated = b->estimated;
         row->priced = !b->unpriced;
         row->cost_pico = b->cost_pico;
-        row->saved_pico = b->saved_pico;
+        row->cache_hit = r->cache_hit;
+        row->saved_pico = money_add(b->saved_pico, r->cache_saved_pico);
         row->charge_pico = b->charge_pico;
         row->reported_pico = b->reported_pico;
         row->queue_ms = r->queue_ms;

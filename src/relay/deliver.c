@@ -1,6 +1,6 @@
 #include "base/clock.h"
 #include "base/text.h"
-#include "relay/attempt.h"
+#include "relay/cached.h"
 #include "relay/limit_headers.h"
 
 void deliver_header(struct relay_run *run, const char *name, const char *value)
@@ -47,6 +47,7 @@ void deliver_prepare(struct relay_run *run, const struct config_target *target, 
         deliver_header(run, "x-tollgate-attempts",
                        arena_printf(call->arena, "%lld", (long long)run->record->attempts));
         deliver_header(run, "x-tollgate-adjusted", run->adjusted);
+        deliver_header(run, "x-tollgate-cache", cached_word(run));
         deliver_header(run, "x-tollgate-cost", call->answer->cost);
         struct relay_header limits[LIMIT_HEADERS];
         size_t count = run->limited ? limit_headers(call->arena, &run->limits, limits) : 0;

@@ -5,6 +5,7 @@
 #include "dialect/patch.h"
 #include "policy/catalogue.h"
 #include "relay/billing.h"
+#include "relay/cached.h"
 #include "upstream/echo.h"
 
 enum { BODY_EXTRA = 1 << 20 };
@@ -31,6 +32,8 @@ static enum attempt_result deliver_vectors(struct attempt *at, const struct embe
                 call->dialect->encode_embed_reply(call->answer, reply, &out);
         enum attempt_result result = deliver_answer(at, reply->model, &reply->usage, raw, &out);
         buf_release(&out);
+        if (result == ATTEMPT_ANSWERED && !raw.at)
+                cached_keep_embed(at, reply);
         return result;
 }
 
@@ -167,6 +170,19 @@ static bool peek_reply(struct arena *a, struct str body, struct embed_reply *out
         return data;
 }
 
+/* The client has the provider's own bytes; the vectors in them may be wanted. */
+static void keep_patched(struct attempt *at, struct str body, size_t count)
+{
+        struct arena *a = at->run->call->arena;
+        struct embed_reply *reply;
+        struct upstream_fault ignored = {0};
+        if (!cached_wants(at->run))
+                return;
+        reply = arena_alloc(a, sizeof *reply);
+        if (at->dialect->decode_embed_reply(a, body, count, reply, &ignored))
+                cached_keep_embed(at, reply);
+}
+
 static enum attempt_result ask_patched(struct attempt *at, const struct embed_fit *fit)
 {
         const struct relay_call *call = at->run->call;
@@ -189,9 +205,11 @@ static enum attempt_result ask_patched(struct attempt *at, const struct embed_fi
         at->run->record->fast_path = true;
         if (ask(at, &wire, &x)) {
                 struct str body = {x.body.data ? x.body.data : "", x.body.len};
-                if (peek_reply(call->arena, body, &reply))
+                if (peek_reply(call->arena, body, &reply)) {
                         result = deliver_vectors(at, &reply, body);
-                else
+                        if (result == ATTEMPT_ANSWERED)
+                                keep_patched(at, body, fit->request.input_count);
+                } else
                         at->dialect->decode_embed_reply(call->arena, body, fit->request.input_count, &reply,
                                                         &at->fault);
         }

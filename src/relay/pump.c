@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "relay/billing.h"
+#include "relay/cached.h"
 #include "relay/rescue.h"
 
 /* Of one stream: what decoders and encoders keep grows with its blocks. */
@@ -18,8 +19,9 @@ struct pump {
         struct sse_parser *sse;
         struct arena *scratch; /* events of one wire event */
         void *decoder;
-        struct rescue *rescue; /* the client's end */
-        struct buf pending;    /* for the client, not sent yet */
+        struct rescue *rescue;      /* the client's end */
+        struct cached_stream *kept; /* what may go into the response cache, or NULL */
+        struct buf pending;         /* for the client, not sent yet */
         size_t blocks;
         bool content, whole, failed;
 };
@@ -97,6 +99,7 @@ static void take_event(struct pump *p, const struct chat_event *e)
         if (e->type == EVENT_END)
                 billing_show(at, at->served_model);
         p->whole |= e->type == EVENT_END;
+        cached_stream_event(p->kept, e);
         if (!p->fast && !rescue_event(p->rescue, at, e, &p->pending))
                 p->failed = true;
 }
@@ -282,8 +285,10 @@ static enum attempt_result end_stream(struct question *q, bool ok)
         at->run->record->whole = p->whole && !p->failed;
         if (attempt_is_over(at))
                 return ATTEMPT_OVER;
-        if (p->whole && !p->failed)
+        if (p->whole && !p->failed) {
+                cached_stream_keep(p->kept, at);
                 return ATTEMPT_ANSWERED;
+        }
         if (at->fault.kind == FAULT_NONE)
                 at->fault = (struct upstream_fault){.kind = FAULT_CUT};
         return ATTEMPT_FAILED;
@@ -294,6 +299,7 @@ static void release_stream(struct question *q)
         struct pump *p = q->state;
         exchange_free(&p->x);
         deliver_meter_less(run_of(p), p->held);
+        cached_stream_free(p->kept);
         buf_release(&p->pending);
         arena_free(p->scratch);
         sse_free(p->sse);
@@ -321,6 +327,7 @@ void question_of_stream(struct question *q)
         buf_init(&p->pending, PENDING_BYTES_MAX);
         buf_init(&p->x.body, ANSWER_BYTES_MAX);
         p->rescue = rescue_take(at, q->request, &p->pending);
+        p->kept = cached_stream_new(at);
         p->fast = at->fast && call->answer->format == ANSWER_SSE && !rescue_keeps(p->rescue);
         at->fast = p->fast;
         q->exchange = &p->x;

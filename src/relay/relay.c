@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "policy/catalogue.h"
 #include "relay/billing.h"
+#include "relay/cached.h"
 #include "relay/walk.h"
 #include "relay/rescue.h"
 
@@ -103,7 +104,9 @@ static void run_through(struct relay_run *run, const struct errand *errand)
         if (v->target_count && run->call->account && config_any_limit(&run->call->account->limits))
                 errand->estimate(&v->targets[0], run, errand->request, &e);
         if (billing_enter(run, &problem) && admission_enter(run, &e, &problem)) {
-                walk_targets(run, errand);
+                if (!errand->cached(run, errand->request))
+                        walk_targets(run, errand);
+                cached_store(run);
         } else if (problem.cause != ERR_NONE) {
                 log_info("not admitted: %s", problem.message);
                 relay_tell(run, &problem);
@@ -194,6 +197,11 @@ static const struct fit *fit_chat_besides(struct relay_run *run, const struct co
         return fit_chat_target(run, target, e, &ignored) ? &e->fit : NULL;
 }
 
+static bool find_chat(struct relay_run *run, void *request)
+{
+        return cached_chat(run, ((const struct chat_errand *)request)->request);
+}
+
 void relay_chat(const struct relay_call *call, const struct chat_request *request,
                 struct relay_record *record)
 {
@@ -204,7 +212,7 @@ void relay_chat(const struct relay_call *call, const struct chat_request *reques
         record->streamed = request->stream;
         run->streams = request->stream && call->answer->format != ANSWER_TEXT;
         run_through(run, &(struct errand){fit_chat_target, try_chat, estimate_chat_target, fit_chat_besides,
-                                          most_of_chat, e});
+                                          most_of_chat, find_chat, e});
 }
 
 /* ---- embeddings ---- */
@@ -255,6 +263,11 @@ static void most_of_embed(const struct config_target *target, const struct relay
         estimate_embed_most(&e->fit.request, out);
 }
 
+static bool find_embed(struct relay_run *run, void *request)
+{
+        return cached_embed(run, ((const struct embed_errand *)request)->request);
+}
+
 void relay_embed(const struct relay_call *call, const struct embed_request *request,
                  struct relay_record *record)
 {
@@ -262,5 +275,5 @@ void relay_embed(const struct relay_call *call, const struct embed_request *requ
         struct embed_errand e = {.request = request};
         run_start(&run, call, record);
         run_through(&run, &(struct errand){fit_embed_target, try_embed, estimate_embed_target, NULL,
-                                           most_of_embed, &e});
+                                           most_of_embed, find_embed, &e});
 }

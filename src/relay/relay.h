@@ -71,7 +71,8 @@ struct relay_call {
         struct ledger_row *row; /* what the gateway knows is written there; the relay writes the rest
                                    (billing.c). NULL: nobody books it */
         const char *trace;      /* traceparent, to be passed on; or NULL */
-        bool no_cache;          /* the client said so: the response cache is not asked */
+        bool no_cache;          /* the client said so: the response cache is not asked, only told */
+        bool no_store;          /* nor told */
 };
 
 /* What happened, for the log now and the ledger later. */
@@ -79,6 +80,8 @@ struct relay_record {
         int status;
         enum err_cause cause;
         bool client_left, streamed, whole, fast_path;
+        bool cache_hit;                      /* of the response cache: nobody was asked */
+        int64_t cache_saved_pico;            /* what it would have cost, in 1e-12 of config.currency */
         int64_t attempts, retries;           /* retries: of those, second tries at the same target */
         int64_t rescues;                     /* those asked to go on with a stream that had broken off */
         int64_t hedges;                      /* those asked besides one that was late */

@@ -393,4 +393,5 @@ void status_collect(const struct status_ask *ask, struct arena *a, struct status
         collect_accounts(&k);
         collect_strangers(&k);
         drop_unasked(&k);
+        status_collect_budgets(ask, a, out);
 }

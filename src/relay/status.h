@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "config/config.h"
+#include "store/book.h"
 #include "store/state.h"
 
 /* Of what strangers name (callers of an account, direct targets) only the busiest are told. */
@@ -78,16 +79,30 @@ struct status_rows {
         size_t left_out; /* less busy ones */
 };
 
+/* What an account has spent, in its own currency; 1e-12 units. */
+struct status_budget {
+        const struct config_account *account;
+        bool loaded; /* false: nobody has asked since the state was made, so that it is not known here */
+        bool prepaid;
+        char currency[4];
+        struct budget_view view;
+        int64_t day_limit_pico, month_limit_pico, topped_pico; /* -1: no such budget */
+        struct budget_times times;
+};
+
 struct status {
         int64_t unix_ms;
         struct status_rows targets, providers, accounts;
         struct status_version *versions;
         size_t version_count;
+        struct status_budget *budgets; /* of accounts that have one, or a balance */
+        size_t budget_count;
 };
 
 struct status_ask {
         const struct config *config;
         struct state *state; /* NULL: nothing is known of use */
+        struct book *book;   /* NULL: balances are not known */
         int64_t unix_ms;
         /* Only these: names, or "kind:name" as slot_kind_name() calls kinds; a version also by its model.
          * NULL: all. */
@@ -97,6 +112,8 @@ struct status_ask {
 };
 
 void status_collect(const struct status_ask *ask, struct arena *a, struct status *out);
+/* status_budget.c: a part of the former. */
+void status_collect_budgets(const struct status_ask *ask, struct arena *a, struct status *out);
 /* As an object (tollgate(1), "status"). False: longer than the buffer's cap. */
 bool status_write(const struct status *s, struct buf *out);
 

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/money.h"
 #include "policy/fault.h"
 #include "relay/status.h"
 
@@ -301,6 +302,42 @@ static void write_rows(struct json_writer *w, const char *key, const struct stat
         jw_end(w);
 }
 
+static void write_spent(struct json_writer *w, const char *key, bool known, int64_t used, int64_t limit,
+                        int64_t ends, int64_t unix_ms)
+{
+        char text[MONEY_TEXT];
+        if (limit < 0) {
+                jw_key_null(w, key);
+                return;
+        }
+        jw_key_object(w, key);
+        jw_key_string(w, "used", known ? money_text(text, used) : NULL);
+        jw_key_string(w, "limit", money_text(text, limit));
+        jw_key_int(w, "reset_seconds", ends - unix_ms / 1000);
+        jw_end(w);
+}
+
+static void write_budget(struct json_writer *w, const struct status_budget *b, int64_t unix_ms)
+{
+        char text[MONEY_TEXT];
+        jw_object(w);
+        jw_key_string(w, "account", b->account->name);
+        jw_key_string(w, "currency", b->currency);
+        jw_key_bool(w, "hard", b->account->budget.hard);
+        write_spent(w, "day", b->loaded, b->view.day_pico, b->day_limit_pico, b->times.day_ends, unix_ms);
+        write_spent(w, "month", b->loaded, b->view.month_pico, b->month_limit_pico, b->times.month_ends,
+                    unix_ms);
+        if (b->prepaid) {
+                jw_key_object(w, "balance");
+                jw_key_string(w, "left", b->loaded ? money_text(text, b->view.balance_pico) : NULL);
+                jw_key_string(w, "topped_up", money_text(text, b->topped_pico));
+                jw_end(w);
+        } else {
+                jw_key_null(w, "balance");
+        }
+        jw_end(w);
+}
+
 bool status_write(const struct status *s, struct buf *out)
 {
         struct json_writer w;
@@ -311,6 +348,10 @@ bool status_write(const struct status *s, struct buf *out)
         jw_key_int(&w, "targets_left_out", (int64_t)s->targets.left_out);
         write_rows(&w, "providers", &s->providers, s->unix_ms, write_provider);
         write_rows(&w, "accounts", &s->accounts, s->unix_ms, write_account);
+        jw_key_array(&w, "budgets");
+        for (size_t i = 0; i < s->budget_count; i++)
+                write_budget(&w, &s->budgets[i], s->unix_ms);
+        jw_end(&w);
         jw_key_array(&w, "versions");
         for (size_t i = 0; i < s->version_count; i++)
                 write_version(&w, &s->versions[i]);

@@ -23,6 +23,8 @@ struct errand {
          * besides, else NULL. */
         void (*most)(const struct config_target *target, const struct relay_run *run, void *request,
                      const struct fit *fit, struct estimate *out);
+        /* Looks into the response cache. True: the client has its answer. */
+        bool (*cached)(struct relay_run *run, void *request);
         void *request;
 };
 

@@ -56,7 +56,7 @@ for (const kind of kinds) {
                 it('answers with an object that nobody keeps', async () => {
                         const answer = await request(`${url}/status.json`, { headers: bearer(ops) });
                         assert.equal(answer.headers['cache-control'], 'private, no-store');
-                        assert.deepEqual(Object.keys(answer.json), ['at', 'targets', 'targets_left_out', 'providers', 'accounts', 'versions']);
+                        assert.deepEqual(Object.keys(answer.json), ['at', 'targets', 'targets_left_out', 'providers', 'accounts', 'budgets', 'versions']);
                         assert.deepEqual(answer.json.accounts.map((a) => a.name), ['public', 'ops', 'staff']);
                         assert.ok(Math.abs(Date.parse(answer.json.at) - Date.now()) < 120000);
                 });

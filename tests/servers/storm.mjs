@@ -53,8 +53,8 @@ export const question = async (server, key, name, { prompt = `question ${++count
         const r = await postJson(`${server.baseUrl}/v1/chat/completions`, bodyOf(name, prompt, max), { ...headersOf(key), ...headers }, more);
         return { status: r.status, headers: r.headers, text: r.text, start, end: Date.now(), prompt };
 };
-export const stream = (server, key, name, { prompt = `question ${++count} of many`, max = 50 } = {}) =>
-        openStream(`${server.baseUrl}/v1/chat/completions`, { ...bodyOf(name, prompt, max), stream: true }, headersOf(key));
+export const stream = (server, key, name, { prompt = `question ${++count} of many`, max = 50, headers } = {}) =>
+        openStream(`${server.baseUrl}/v1/chat/completions`, { ...bodyOf(name, prompt, max), stream: true }, { ...headersOf(key), ...headers });
 
 export const promptOf = (record) => record.body?.messages?.at(-1)?.content;
 // When the provider was asked this; undefined: it was not.

@@ -496,6 +496,32 @@ static void test_forget_and_backup(void **unused)
         ledger_close(restored);
 }
 
+/* Another connection of this process comes and goes, then another process's: the books' own is still in use,
+ * and what it writes is not lost with a WAL that was taken for left behind. */
+static void test_connections_come_and_go(void **unused)
+{
+        struct book *b = open_book();
+        int status;
+        (void)unused;
+        for (int i = 1; i <= 3; i++) {
+                struct ledger_row row = row_of(b);
+                assert_true(book_end(b, &row, NULL, 0));
+                assert_int_equal(book_move(b), 1);
+                ledger_close(book_ledger(b, why));
+                pid_t pid = fork();
+                if (pid == 0) {
+                        execlp("sqlite3", "sqlite3", path, "SELECT 1 FROM requests WHERE 0", (char *)NULL);
+                        _exit(127);
+                }
+                assert_int_equal(waitpid(pid, &status, 0), pid);
+                if (WEXITSTATUS(status) == 127)
+                        skip();
+                assert_int_equal(number("SELECT count(*) FROM requests"), i);
+        }
+        book_close(b, 1000);
+        assert_int_equal(number("SELECT count(*) FROM requests"), 3);
+}
+
 int main(void)
 {
         static const struct CMUnitTest tests[] = {
@@ -507,6 +533,7 @@ int main(void)
                 cmocka_unit_test_setup(test_progress_does_not_fill, fresh),
                 cmocka_unit_test_setup(test_hostile_spool, fresh),
                 cmocka_unit_test_setup(test_places, fresh),
+                cmocka_unit_test_setup(test_connections_come_and_go, fresh),
                 cmocka_unit_test_setup(test_purses, fresh),
                 cmocka_unit_test_setup(test_alerts, fresh),
                 cmocka_unit_test_setup(test_opening_takes_no_lock_away, fresh),

@@ -46,12 +46,14 @@ static const struct config_model models[] = {{.name = "assistant",
                                               .pin = &pin,
                                               .canary = &versions[0],
                                               .canary_percent = 5}};
+#define NO_BUDGET .budget = {.day_micro = -1, .month_micro = -1}
 static const struct config_account accounts[] = {
         {.name = "desk",
          .enabled = true,
-         .limits = {.rpm = 60, .tpm = 100000, .concurrent = 8, .queue_ms = 5000, .queue_length = 100}},
-        {.name = "staff", .enabled = true, .per = PER_USER, .limits = {.rpm = 10}, .index = 1},
-        {.name = "shut", .index = 2},
+         .limits = {.rpm = 60, .tpm = 100000, .concurrent = 8, .queue_ms = 5000, .queue_length = 100},
+         NO_BUDGET},
+        {.name = "staff", .enabled = true, .per = PER_USER, .limits = {.rpm = 10}, .index = 1, NO_BUDGET},
+        {.name = "shut", .index = 2, NO_BUDGET},
 };
 static const struct config config = {.path = "/none",
                                      .providers = providers,

@@ -44,11 +44,11 @@
     return el('div', { className: 'bar' }, el('div', { className: 'head' }, el('span', { textContent: name }), el('span', { textContent: text })), meter);
   };
   const limitNames = { rpm: 'requests a minute', tpm: 'tokens a minute', rpd: 'requests a day', tpd: 'tokens a day', concurrent: 'at the same time', queue: 'waiting' };
-  const limitBars = (row, what) => Object.entries(row.limits).filter(([, l]) => l.max !== null)
+  const limitBars = (row, what) => Object.entries(row.limits).filter(([kind, l]) => l.max !== null && (kind !== 'queue' || l.used))
     .map(([kind, l]) => bar(`${what} ${row.name}: ${limitNames[kind]}`, `${count(l.used ?? 0)} of ${count(l.max)}${l.reset_seconds ? `, free in ${Math.ceil(l.reset_seconds)} s` : ''}`, l.used ?? 0, l.max));
   const budgetBars = (b) => [['day', b.day], ['month', b.month]].filter(([, x]) => x?.limit)
-    .map(([period, x]) => bar(`Budget of ${b.account}: ${period}`, `${x.used} of ${x.limit} ${b.currency}`, Number(x.used), Number(x.limit)))
-    .concat(b.balance ? [bar(`Balance of ${b.account}`, `${b.balance.left} of ${b.balance.topped_up} ${b.currency} left`, Number(b.balance.topped_up) - Number(b.balance.left), Number(b.balance.topped_up) || 1)] : []);
+    .map(([period, x]) => bar(`Budget of ${b.account}: ${period}`, `${x.used ?? 'not yet known'} of ${x.limit} ${b.currency}`, Number(x.used ?? 0), Number(x.limit)))
+    .concat(b.balance ? [bar(`Balance of ${b.account}`, `${b.balance.left ?? 'not yet known'} of ${b.balance.topped_up} ${b.currency} left`, Number(b.balance.topped_up) - Number(b.balance.left ?? b.balance.topped_up), Number(b.balance.topped_up) || 1)] : []);
 
   const state = (t) => {
     if (!t.in_service) return ['out of service: ' + t.out_of_service, 'bad'];
@@ -73,7 +73,7 @@
   };
 
   /* ---- charts ---- */
-  const W = 560, H = 190, LEFT = 46, BOTTOM = 22, TOP = 10;
+  const W = 560, H = 190, LEFT = 54, BOTTOM = 22, TOP = 10;
   const nice = (most) => {
     if (most <= 0) return 1;
     const unit = 10 ** Math.floor(Math.log10(most));

@@ -3,7 +3,7 @@
 set -eu
 folder=$1
 shift
-printf '/* Made of src/pages by src/pages/embed.sh. */\n#include "gateway/pages_data.h"\n\n'
+printf '/* Made of src/gateway/pages by src/gateway/pages/embed.sh. */\n#include "gateway/pages_data.h"\n\n'
 list=
 for file in "$@"; do
         name=$(printf '%s' "$file" | tr '.-' '__')
