@@ -41,3 +41,15 @@ bool handle_models(struct exchange *x, struct err *err);
 bool handle_model(struct exchange *x, struct err *err);
 bool handle_health(struct exchange *x, struct err *err);
 bool handle_status(struct exchange *x, struct err *err);
+bool handle_page(struct exchange *x, struct err *err);
+bool handle_history(struct exchange *x, struct err *err);
+bool handle_history_csv(struct exchange *x, struct err *err);
+bool handle_metrics(struct exchange *x, struct err *err);
+
+struct relay_env exchange_env(struct exchange *x);
+/* Puts the request's id into the answer's headers and context. */
+void exchange_tell_id(struct exchange *x);
+/* Sends a whole answer with status 200. */
+void exchange_answer(struct exchange *x, const char *content_type, struct str body);
+
+#endif
