@@ -1,5 +1,6 @@
 #include "base/money.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum { PLACES = 12 };
@@ -34,6 +35,64 @@ bool money_parse(const char *text, int64_t *pico)
         }
         return *text == '\0' && !__builtin_mul_overflow(whole, MONEY_PICO, &whole) &&
                !__builtin_add_overflow(whole, part, pico);
+}
+
+/* A number so far: mantissa × 10^exponent. */
+struct decimal {
+        unsigned __int128 mantissa;
+        long exponent;
+        bool digits;
+};
+
+/* Digits beyond 30 can't change what is rounded to 64 bits. */
+static void take_digits(const char **s, struct decimal *d, bool fraction)
+{
+        const unsigned __int128 full = (unsigned __int128)MONEY_PICO * MONEY_PICO * 1000000;
+        for (; **s >= '0' && **s <= '9'; ++*s) {
+                bool kept = d->mantissa < full;
+                if (kept)
+                        d->mantissa = d->mantissa * 10 + (unsigned)(**s - '0');
+                d->exponent += !kept - fraction;
+                d->digits = true;
+        }
+}
+
+static bool read_decimal(const char *s, struct decimal *d)
+{
+        char *end = NULL;
+        *d = (struct decimal){0};
+        take_digits(&s, d, false);
+        if (d->digits && *s == '.') {
+                s++;
+                take_digits(&s, d, true);
+        }
+        if (!d->digits || (*s != 'e' && *s != 'E'))
+                return d->digits && !*s;
+        if (!strchr("+-0123456789", s[1]) || !s[1])
+                return false;
+        long more = strtol(s + 1, &end, 10);
+        d->exponent += more > 1000 ? 1000 : more < -1000 ? -1000 : more;
+        return !*end && end[-1] >= '0' && end[-1] <= '9';
+}
+
+bool money_number(const char *text, int shift, int64_t *pico)
+{
+        struct decimal d;
+        unsigned rest = 0;
+        if (!read_decimal(text, &d))
+                return false;
+        d.exponent += PLACES + shift;
+        for (; d.exponent > 0 && d.mantissa && d.mantissa <= INT64_MAX; d.exponent--)
+                d.mantissa *= 10;
+        for (; d.exponent < 0 && (d.mantissa || rest); d.exponent++) {
+                rest = (unsigned)(d.mantissa % 10);
+                d.mantissa /= 10;
+        }
+        d.mantissa += rest >= 5;
+        if (d.mantissa > INT64_MAX)
+                return false;
+        *pico = (int64_t)d.mantissa;
+        return true;
 }
 
 /* From the end backwards. */

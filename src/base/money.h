@@ -15,6 +15,9 @@ enum { MONEY_TEXT = 64 };
 
 /* "12", "12.5", "0.000001"; at most 12 places, no sign, no exponent. False: it is no amount, or too large. */
 bool money_parse(const char *text, int64_t *pico);
+/* A number as JSON writes it, with an exponent or not, times 10^shift; rounded half up to 1e-12. False: it is
+ * negative, no number, or too large. */
+bool money_number(const char *text, int shift, int64_t *pico);
 /* "12.5", "0", "-0.25": trailing zeros trimmed. Gives out. */
 char *money_text(char out[MONEY_TEXT], __int128 pico);
 /* With exactly `places` (0 to 12), rounded half away from zero: "12.50". */

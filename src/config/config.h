@@ -158,7 +158,8 @@ struct config_price {
         int64_t above;        /* for prompts of more tokens than this, cached ones included; 0: all */
         int64_t input_micro, cached_micro, cache_write_micro, cache_write_1h_micro, output_micro;
         int64_t audio_input_micro, audio_output_micro, image_input_micro;
-        int64_t priority_micro, flex_micro, batch_micro; /* factors, in millionths: 500000 is the half */
+        int64_t priority_micro, flex_micro, batch_micro,
+                fast_micro; /* factors, in millionths: 500000 is the half */
 };
 
 /* Units of a currency for one US dollar, in millionths, from a date on. */

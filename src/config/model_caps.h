@@ -75,8 +75,9 @@ struct model_caps {
         enum tri tools_with_reasoning;  /* NO: effort none is sent when tools are there (gpt-5.6 on chat) */
         enum tri bound_thinking;        /* YES: a thought counts only behind the same words as before */
         enum tri forced_with_reasoning; /* NO: no forced tool while it thinks */
-        enum tri signatures; /* YES: wants thought signatures on function calls (gemini 3 and later) */
-        enum tri dimensions; /* embed: takes `dimensions` */
+        enum tri signatures;    /* YES: wants thought signatures on function calls (gemini 3 and later) */
+        enum tri dimensions;    /* embed: takes `dimensions` */
+        enum tri cache_control; /* openai: takes anthropic's marks for its cache on parts and tools */
         enum sampling_rule sampling;
         enum reasoning_kind reasoning;
         unsigned efforts; /* bits 1 << enum effort; 0: unset */
@@ -89,6 +90,7 @@ struct model_caps {
         const char *retires;          /* "2026-12-11"; NULL: unset */
         int64_t tool_id_length; /* openai: ids of tool calls are exactly so many letters and digits; 0: any */
         int64_t batch_inputs;   /* embed: inputs in one call; 0: unset */
+        int64_t cache_min;      /* anthropic: tokens from which on a prompt is cached; 0: unset */
 };
 
 #endif

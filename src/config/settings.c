@@ -99,7 +99,7 @@ static const struct setting alert_rows[] = {
 };
 static GROUP(alerts_group, "alerts", alert_rows, 0);
 
-/* Per million tokens; the last three are factors. */
+/* Per million tokens; the last four are factors. */
 #define PRICE(setting, member)                                                                               \
         {                                                                                                    \
                 .name = (setting), .type = SETTING_PRICE, RANGE(0, 1e6), KEPT(config_price, member)          \
@@ -124,6 +124,7 @@ static const struct setting price_rows[] = {
         PRICE("priority", priority_micro),
         PRICE("flex", flex_micro),
         PRICE("batch", batch_micro),
+        PRICE("fast", fast_micro),
 };
 static GROUP(prices_group, "prices", price_rows, sizeof(struct config_price));
 

@@ -77,6 +77,7 @@ static const struct setting caps_rows[] = {
         TRI(forced_with_reasoning),
         TRI(signatures),
         TRI(dimensions),
+        TRI(cache_control),
         {.name = "sampling", .type = SETTING_WORD, .words = samplings, CAPS(sampling)},
         {.name = "reasoning", .type = SETTING_WORD, .words = reasonings, CAPS(reasoning)},
         {.name = "efforts", .type = SETTING_WORDS, .words = effort_bits, CAPS(efforts)},
@@ -93,6 +94,7 @@ static const struct setting caps_rows[] = {
         {.name = "retires", .type = SETTING_DATE, CAPS(retires)},
         {.name = "tool_id_length", .type = SETTING_INT, .min = 8, .max = 40, CAPS(tool_id_length)},
         {.name = "batch_inputs", .type = SETTING_INT, .min = 1, .max = 1e6, CAPS(batch_inputs)},
+        {.name = "cache_min", .type = SETTING_INT, .min = 1, .max = 1e9, CAPS(cache_min)},
 };
 const struct setting_group setting_caps = {
         .title = "catalogue",

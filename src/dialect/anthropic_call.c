@@ -365,6 +365,8 @@ static void write_hints(struct call *c)
                 jw_end(&c->w);
         }
         write_tier(c);
+        if (r->cache_control)
+                jw_key_node(&c->w, "cache_control", r->cache_control);
         if (r->stream)
                 jw_key_bool(&c->w, "stream", true);
         for (const struct chat_extra *e = r->extras; r->from == DIALECT_ANTHROPIC && e; e = e->next) {

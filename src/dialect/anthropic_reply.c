@@ -1,10 +1,13 @@
 /* Whole answers of the provider. */
 #include "dialect/anthropic.h"
 #include "dialect/tool_name.h"
+#include "dialect/usage.h"
 
 #include <string.h>
 
 #include "dialect/carry.h"
+
+#define COUNT_MAX INT64_C(1000000000000) /* of chat_usage */
 
 static void release_json(void *node)
 {
@@ -42,10 +45,41 @@ enum chat_finish anthropic_finish(const char *stop_reason)
         return FINISH_STOP;
 }
 
-static void read_count(json_object *usage, const char *key, int64_t *out)
+/*
+ * The totals leave out what a compaction took (Claude docs, "Compaction", on usage.iterations): it is billed
+ * all the same. group: of the member, or NULL.
+ */
+static int64_t compacted(json_object *usage, const char *group, const char *key)
 {
-        if (json_peek(usage, key))
-                *out = json_peek_count(usage, key);
+        json_object *list = json_peek_array(usage, "iterations");
+        int64_t sum = 0;
+        for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+                json_object *row = json_object_array_get_idx(list, i);
+                const char *type = json_peek_string(row, "type");
+                if (type && strcmp(type, "compaction") == 0)
+                        sum += json_peek_count(group ? json_peek_object(row, group) : row, key);
+                if (sum > COUNT_MAX)
+                        return COUNT_MAX;
+        }
+        return sum;
+}
+
+static void read_count(json_object *usage, const char *group, const char *key, int64_t *out)
+{
+        json_object *at = group ? json_peek_object(usage, group) : usage;
+        if (!json_peek(at, key))
+                return;
+        int64_t n = json_peek_count(at, key) + compacted(usage, group, key);
+        *out = n < COUNT_MAX ? n : COUNT_MAX;
+}
+
+static void read_tier(json_object *usage, struct chat_usage *out)
+{
+        const char *tier = json_peek_string(usage, "service_tier"), *speed = json_peek_string(usage, "speed");
+        if (tier && out->tier != TIER_FAST)
+                out->tier = usage_tier(tier);
+        if (speed && strcmp(speed, "fast") == 0)
+                out->tier = TIER_FAST;
 }
 
 void anthropic_read_usage(json_object *usage, struct chat_usage *out)
@@ -56,17 +90,21 @@ void anthropic_read_usage(json_object *usage, struct chat_usage *out)
         int64_t fresh = out->input - out->cached - out->cache_write;
         json_object *split = json_peek_object(usage, "cache_creation");
         out->known = true;
-        read_count(usage, "input_tokens", &fresh);
-        read_count(usage, "cache_read_input_tokens", &out->cached);
-        read_count(usage, "cache_creation_input_tokens", &out->cache_write);
-        read_count(split, "ephemeral_1h_input_tokens", &out->cache_write_1h);
+        read_count(usage, NULL, "input_tokens", &fresh);
+        read_count(usage, NULL, "cache_read_input_tokens", &out->cached);
+        read_count(usage, NULL, "cache_creation_input_tokens", &out->cache_write);
+        read_count(usage, "cache_creation", "ephemeral_1h_input_tokens", &out->cache_write_1h);
         if (split && !json_peek(usage, "cache_creation_input_tokens"))
                 out->cache_write = out->cache_write_1h + json_peek_count(split, "ephemeral_5m_input_tokens");
         if (out->cache_write_1h > out->cache_write)
                 out->cache_write_1h = out->cache_write;
         out->input = fresh + out->cached + out->cache_write;
-        read_count(usage, "output_tokens", &out->output);
-        read_count(json_peek_object(usage, "output_tokens_details"), "thinking_tokens", &out->reasoning);
+        read_count(usage, NULL, "output_tokens", &out->output);
+        read_count(usage, "output_tokens_details", "thinking_tokens", &out->reasoning);
+        read_tier(usage, out);
+        int64_t cost = usage_cost(usage);
+        if (cost)
+                out->reported_pico = cost;
         if (out->reasoning > out->output)
                 out->reasoning = out->output;
 }

@@ -34,7 +34,6 @@ json_object *anthropic_other_members(struct arena *a, json_object *obj, const ch
 
 /* What another dialect may go without: the answer is the same to the caller. */
 static const char *const hints[] = {
-        "cache_control",
         "speed",
         "diagnostics",
         "betas",
@@ -370,10 +369,9 @@ static void read_betas(struct anthropic_reader *r, const char *betas)
 bool anthropic_decode_chat_request(const struct client_input *in, struct chat_request *out, struct err *err)
 {
         static const char *const known[] = {
-                "model",          "max_tokens", "messages",    "system",   "stream",
-                "stop_sequences", "tools",      "tool_choice", "thinking", "output_config",
-                "output_format",  "metadata",   "temperature", "top_p",    "top_k",
-                "service_tier",   NULL,
+                "model",       "max_tokens",  "messages", "system",        "stream",        "stop_sequences",
+                "tools",       "tool_choice", "thinking", "output_config", "output_format", "metadata",
+                "temperature", "top_p",       "top_k",    "service_tier",  "cache_control", NULL,
         };
         *out = (struct chat_request){.from = DIALECT_ANTHROPIC, .api_version = in->api_version};
         json_object *root = json_parse(in->arena, in->body.at, in->body.len, JSON_FROM_CLIENT, err);
@@ -393,6 +391,7 @@ bool anthropic_decode_chat_request(const struct client_input *in, struct chat_re
         if (!out->max_tokens.set)
                 return json_fail(&r.json, NULL, "max_tokens", "Field required");
         read_hints(&r, root);
+        json_get_object(&r.json, root, NULL, "cache_control", &out->cache_control);
         return read_sampling(&r, root) && read_thinking(&r, root) && read_output(&r, root) &&
                read_stop(&r, root) && read_tools(&r, root) && read_tool_choice(&r, root) &&
                (read_system(&r, root), true) && err->cause == ERR_NONE && read_messages(&r, root) &&

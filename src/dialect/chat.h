@@ -244,8 +244,8 @@ enum chat_finish {
         FINISH_ERROR
 };
 
-/* Service tiers, as far as they are priced otherwise. */
-enum chat_tier { TIER_STANDARD, TIER_PRIORITY, TIER_FLEX, TIER_BATCH };
+/* Service tiers, as far as they are priced otherwise. TIER_FAST: anthropic's `speed`. */
+enum chat_tier { TIER_STANDARD, TIER_PRIORITY, TIER_FLEX, TIER_BATCH, TIER_FAST };
 
 /* Counts of tokens, bounded to 0 … 1e12. `input` includes cached and cache_write; `output` includes
  * reasoning. */

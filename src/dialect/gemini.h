@@ -164,6 +164,7 @@ void gemini_encode_extras(struct gemini_encode *e, const char *prefix);
 struct gemini_usage {
         bool seen;
         int64_t prompt, cached, candidates, thoughts, tool, audio_input, image_input, audio_output;
+        enum chat_tier tier;
 };
 void gemini_usage_read(json_object *metadata, struct gemini_usage *u);
 struct chat_usage gemini_usage_canonical(const struct gemini_usage *u);

@@ -1,5 +1,6 @@
 #include "dialect/gemini.h"
 #include "dialect/tool_name.h"
+#include "dialect/usage.h"
 
 #include <ctype.h>
 #include <math.h>
@@ -41,6 +42,12 @@ void gemini_usage_read(json_object *metadata, struct gemini_usage *u)
         modality(metadata, "promptTokensDetails", "AUDIO", &u->audio_input);
         modality(metadata, "promptTokensDetails", "IMAGE", &u->image_input);
         modality(metadata, "candidatesTokensDetails", "AUDIO", &u->audio_output);
+        /* AI Studio's word for it, else Vertex AI's. */
+        const char *tier = json_peek_string(metadata, "serviceTier");
+        if (!tier)
+                tier = json_peek_string(metadata, "trafficType");
+        if (tier)
+                u->tier = usage_tier(tier);
 }
 
 struct chat_usage gemini_usage_canonical(const struct gemini_usage *u)
@@ -55,6 +62,7 @@ struct chat_usage gemini_usage_canonical(const struct gemini_usage *u)
                 .audio_input = u->audio_input,
                 .image_input = u->image_input,
                 .audio_output = u->audio_output,
+                .tier = u->tier,
         };
 }
 

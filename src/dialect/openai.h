@@ -113,6 +113,8 @@ void openai_decode_end(void *decoder, struct str stray, struct chat_events *out)
 
 /* Usage in any of the places where servers put it; false: none. */
 bool openai_read_usage(json_object *body, struct chat_usage *out);
+/* The same of the object itself, without the tier that stands beside it. */
+bool openai_count_usage(json_object *usage, struct chat_usage *out);
 /* FINISH_NONE for an absent, null or empty one. */
 enum chat_finish openai_read_finish(const char *word);
 /* A call without an id gets one that is the same whenever the answer is read. */

@@ -19,6 +19,17 @@ static const char *path_text(const struct reading *m, const struct json_path *at
 
 /* ---- parts ---- */
 
+/* anthropic's mark, as servers of this dialect take it that have its models behind them. */
+static void decode_mark(struct reading *m, json_object *node, const struct json_path *at,
+                        struct chat_block *b)
+{
+        json_object *mark;
+        if (b && json_get_object(m->r, node, at, "cache_control", &mark)) {
+                b->cache_control = mark;
+                b->cache_breakpoint = false;
+        }
+}
+
 /* openai's mark in the canonical shape, which is anthropic's: a life of 12 h is nearest to its longer one. */
 static void decode_breakpoint(struct reading *m, json_object *part, const struct json_path *at,
                               struct chat_block *b)
@@ -34,6 +45,7 @@ static void decode_breakpoint(struct reading *m, json_object *part, const struct
         const char *text =
                 ttl == ttls[1] ? "{\"type\":\"ephemeral\",\"ttl\":\"1h\"}" : "{\"type\":\"ephemeral\"}";
         b->cache_control = json_parse(m->r->arena, text, strlen(text), JSON_FROM_CLIENT, &ignored);
+        b->cache_breakpoint = true;
 }
 
 static bool is_web_url(const char *url)
@@ -206,6 +218,7 @@ static bool decode_content(struct reading *m, json_object *message, const struct
                 b->path = path_text(m, &item, NULL);
                 type->decode(m, part, &item, b);
                 decode_breakpoint(m, part, &item, b);
+                decode_mark(m, part, &item, b);
         }
         return count > 0 || json_fail(m->r, at, "content", "an empty array");
 }
@@ -376,6 +389,7 @@ static void decode_result(struct reading *m, json_object *message, const struct 
         if (!decode_content(m, message, at, FOR_TOOL, &content))
                 json_fail(m->r, at, "content", "is required");
         b->content = content.blocks;
+        decode_mark(m, message, at, b);
 }
 
 static void decode_tool(struct reading *m, json_object *message, const struct json_path *at)
@@ -442,6 +456,7 @@ static void decode_message(struct reading *m, json_object *message, const struct
                 decode_assistant(m, message, at, to);
         else if (!decode_content(m, message, at, role->where, to))
                 json_fail(m->r, at, "content", "is required");
+        decode_mark(m, message, at, to->last_block);
 }
 
 void openai_decode_messages(struct json_reader *r, json_object *body, struct chat_request *out)

@@ -1,5 +1,6 @@
 #include "dialect/openai.h"
 #include "dialect/tool_name.h"
+#include "dialect/usage.h"
 
 /* ---- small readers, shared with the stream ---- */
 
@@ -20,13 +21,8 @@ static int64_t first_count(json_object *a, const char *a_key, json_object *b, co
         return n ? n : json_peek_count(b, b_key);
 }
 
-bool openai_read_usage(json_object *body, struct chat_usage *out)
+bool openai_count_usage(json_object *usage, struct chat_usage *out)
 {
-        json_object *usage = json_peek_object(body, "usage");
-        if (!usage)
-                usage = json_peek_object(json_peek_object(body, "x_groq"), "usage");
-        if (!usage)
-                return false;
         json_object *in = json_peek_object(usage, "prompt_tokens_details");
         json_object *made = json_peek_object(usage, "completion_tokens_details");
         struct chat_usage u = {
@@ -38,6 +34,7 @@ bool openai_read_usage(json_object *body, struct chat_usage *out)
                 .audio_input = json_peek_count(in, "audio_tokens"),
                 .audio_output = json_peek_count(made, "audio_tokens"),
                 .image_input = json_peek_count(in, "image_tokens"),
+                .reported_pico = usage_cost(usage),
         };
         if (!u.cached)
                 u.cached = first_count(usage, "cached_tokens", usage, "num_cached_tokens");
@@ -50,6 +47,17 @@ bool openai_read_usage(json_object *body, struct chat_usage *out)
         if (u.known)
                 *out = u;
         return u.known;
+}
+
+bool openai_read_usage(json_object *body, struct chat_usage *out)
+{
+        json_object *usage = json_peek_object(body, "usage");
+        if (!usage)
+                usage = json_peek_object(json_peek_object(body, "x_groq"), "usage");
+        if (!usage || !openai_count_usage(usage, out))
+                return false;
+        out->tier = usage_tier(json_peek_string(body, "service_tier"));
+        return true;
 }
 
 enum chat_finish openai_read_finish(const char *word)

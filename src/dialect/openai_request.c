@@ -46,6 +46,7 @@ static const char *const chat_names[] = {"model",
                                          "store",
                                          "metadata",
                                          "prompt_cache_key",
+                                         "cache_control",
                                          "verbosity",
                                          NULL};
 
@@ -299,6 +300,7 @@ static void decode_hints(struct json_reader *r, json_object *body, struct chat_r
         }
         json_get_string(r, body, NULL, "service_tier", &out->service_tier);
         json_get_string(r, body, NULL, "prompt_cache_key", &out->cache_key);
+        json_get_object(r, body, NULL, "cache_control", &out->cache_control);
         openai_get_word(r, body, NULL, "verbosity", verbosities, &out->verbosity);
         if (json_get_bool(r, body, NULL, "store", &store))
                 out->store = store ? TRI_YES : TRI_NO;

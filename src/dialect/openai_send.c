@@ -9,7 +9,7 @@ static const char *wire_name(struct arena *a, const struct chat_request *r, cons
 
 /* Names that only other vendors take are escaped; one that is too long even so can't be sent. */
 static bool write_function(struct json_writer *w, struct arena *a, const struct chat_request *r,
-                           const struct chat_tool *t, struct err *err)
+                           const struct chat_tool *t, bool marks, struct err *err)
 {
         const char *name = wire_name(a, r, t->name);
         if (r->from != DIALECT_OPENAI && !tool_name_fits(name, DIALECT_OPENAI)) {
@@ -28,6 +28,8 @@ static bool write_function(struct json_writer *w, struct arena *a, const struct 
         if (t->strict != TRI_UNSET)
                 jw_key_bool(w, "strict", t->strict == TRI_YES);
         jw_end(w);
+        if (marks && t->cache_control)
+                jw_key_node(w, "cache_control", t->cache_control);
         jw_end(w);
         return true;
 }
@@ -37,7 +39,7 @@ static bool write_tools(struct json_writer *w, struct arena *a, const struct cha
 {
         jw_key_array(w, "tools");
         for (const struct chat_tool *tool = r->tools; tool; tool = tool->next) {
-                if (!tool->raw && !write_function(w, a, r, tool, err))
+                if (!tool->raw && !write_function(w, a, r, tool, t->caps.cache_control == TRI_YES, err))
                         return false;
                 if (tool->raw && tool->raw_dialect == DIALECT_OPENAI)
                         jw_node(w, tool->raw);
@@ -255,6 +257,8 @@ bool openai_encode_chat_request(struct arena *a, const struct chat_request *r, c
                 jw_end(&w);
         }
         write_hints(&w, r);
+        if (r->cache_control && t->caps.cache_control == TRI_YES)
+                jw_key_node(&w, "cache_control", r->cache_control);
         jw_end(&w);
         if (!jw_done(&w))
                 return err_set(err, a, ERR_TOO_LARGE, NULL,

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "dialect/openai.h"
 #include "dialect/tool_name.h"
+#include "dialect/usage.h"
 
 enum { PENDING_MAX = 4 * 1024 * 1024 };
 
@@ -37,6 +38,7 @@ struct decoder {
         const char *id;
         struct choice *choices;
         size_t choice_count;
+        enum chat_tier tier;
         bool started, over;
 };
 
@@ -437,11 +439,22 @@ static bool is_done(struct str data)
         return str_is(data, "[DONE]");
 }
 
+/* The tier may stand in other chunks than the counts. */
+static void read_usage(struct decoder *d, json_object *chunk, struct chat_events *out)
+{
+        struct chat_usage usage;
+        if (json_peek(chunk, "service_tier"))
+                d->tier = usage_tier(json_peek_string(chunk, "service_tier"));
+        if (!openai_read_usage(chunk, &usage))
+                return;
+        usage.tier = d->tier;
+        chat_add_event(out, EVENT_USAGE, 0, 0)->usage = usage;
+}
+
 void openai_decode_event(void *decoder, const struct sse_event *event, struct chat_events *out)
 {
         struct decoder *d = decoder;
         struct err err = {0};
-        struct chat_usage usage;
         if (d->over)
                 return;
         if (is_done(event->data)) {
@@ -456,6 +469,8 @@ void openai_decode_event(void *decoder, const struct sse_event *event, struct ch
         }
         if (openai_find_error(chunk) || str_is(event->name, "error")) {
                 struct upstream_fault fault;
+                if (d->started) /* what came until then may be told, and is paid for */
+                        read_usage(d, chunk, out);
                 openai_fault_in_body(d->a, chunk, &fault);
                 *fail(d, out, FAULT_IN_BODY, NULL) = fault;
                 return;
@@ -467,8 +482,7 @@ void openai_decode_event(void *decoder, const struct sse_event *event, struct ch
                 if (!read_choice(d, json_object_array_get_idx(choices, i), out))
                         return;
         }
-        if (openai_read_usage(chunk, &usage))
-                chat_add_event(out, EVENT_USAGE, 0, 0)->usage = usage;
+        read_usage(d, chunk, out);
 }
 
 /* A server that does not stream answers in one piece, or with an error: no line of that is an event. */

@@ -12,6 +12,7 @@ static void decode_function(struct json_reader *r, json_object *function, const 
         json_get_object(r, function, at, "parameters", &t->parameters);
         if (json_get_bool(r, function, at, "strict", &strict))
                 t->strict = strict ? TRI_YES : TRI_NO;
+        json_get_object(r, function, at, "cache_control", &t->cache_control);
 }
 
 static void decode_tool(struct json_reader *r, json_object *tool, const struct json_path *at,
@@ -25,6 +26,7 @@ static void decode_tool(struct json_reader *r, json_object *tool, const struct j
         if (strcmp(type, "function") == 0) {
                 if (json_need_object(r, tool, at, "function", &in))
                         decode_function(r, in, &inside, t);
+                json_get_object(r, tool, at, "cache_control", &t->cache_control);
                 return;
         }
         t->raw = tool;

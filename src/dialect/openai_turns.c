@@ -26,11 +26,21 @@ static bool refuse(const struct turn *s, const struct chat_block *b, const char 
 
 /* ---- parts ---- */
 
-/* Only where the client marked it in openai's own way: other servers and models refuse the member. */
+static bool takes_mark(const struct turn *s, const struct chat_block *b)
+{
+        return b->cache_control && (b->cache_breakpoint || s->t->caps.cache_control == TRI_YES);
+}
+
+/* openai's own only where the client marked it so, anthropic's only where the catalogue says so: other
+ * servers and models refuse the member. */
 static void write_breakpoint(const struct turn *s, const struct chat_block *b)
 {
-        if (!b->cache_control || s->r->from != DIALECT_OPENAI)
+        if (!takes_mark(s, b))
                 return;
+        if (!b->cache_breakpoint) {
+                jw_key_node(s->w, "cache_control", b->cache_control);
+                return;
+        }
         const char *ttl = json_peek_string(b->cache_control, "ttl");
         jw_key_object(s->w, "prompt_cache_breakpoint");
         jw_key_string(s->w, "mode", "explicit");
@@ -124,16 +134,11 @@ static bool write_part(const struct turn *s, const struct chat_block *b)
         }
 }
 
-static bool is_marked(const struct turn *s, const struct chat_block *b)
-{
-        return b->cache_control && s->r->from == DIALECT_OPENAI;
-}
-
 /* One text is a plain string, which every server takes; anything else is parts. */
 static bool write_content(const struct turn *s, const struct chat_block *blocks)
 {
         jw_key(s->w, "content");
-        if (!blocks || (!blocks->next && blocks->type == BLOCK_TEXT && !is_marked(s, blocks))) {
+        if (!blocks || (!blocks->next && blocks->type == BLOCK_TEXT && !takes_mark(s, blocks))) {
                 jw_str(s->w, blocks && blocks->text.at ? blocks->text : str_of(""));
                 return true;
         }
@@ -182,11 +187,16 @@ static struct str result_text(const struct turn *s, const struct chat_block *res
 
 static bool write_result(const struct turn *s, const struct chat_block *result, bool *moved)
 {
+        const struct chat_block *last = NULL;
         bool parts = false, moves = false;
         for (const struct chat_block *b = result->content; b; b = b->next) {
-                moves = moves || !stays_in_result(s, b);
-                parts = parts || (b->type == BLOCK_IMAGE && stays_in_result(s, b));
+                bool stays = stays_in_result(s, b);
+                moves = moves || !stays;
+                parts = parts || (stays && (b->type == BLOCK_IMAGE || takes_mark(s, b)));
+                last = stays ? b : last;
         }
+        /* A mark on the result is one behind the last of its parts. */
+        parts = parts || (last && takes_mark(s, result));
         *moved = *moved || moves;
         open_message(s, "tool", NULL);
         jw_key_string(s->w, "tool_call_id", tool_id_out(s->a, result->id, s->t->caps.tool_id_length));
@@ -211,7 +221,12 @@ static bool write_result(const struct turn *s, const struct chat_block *result, 
         if (result->is_error)
                 write_text(s, str_of("Error:"), NULL);
         for (const struct chat_block *b = result->content; b; b = b->next) {
-                if (stays_in_result(s, b) && !write_part(s, b))
+                struct chat_block part = *b;
+                if (b == last && takes_mark(s, result)) {
+                        part.cache_control = result->cache_control;
+                        part.cache_breakpoint = result->cache_breakpoint;
+                }
+                if (stays_in_result(s, b) && !write_part(s, &part))
                         return false;
         }
         jw_end(s->w);
@@ -257,7 +272,7 @@ static bool write_user(const struct turn *s, const struct chat_message *m)
         if (results && !others && !moved)
                 return true;
         open_message(s, "user", m->name);
-        if (!moved && (others == 0 || (others == 1 && last->type == BLOCK_TEXT && !is_marked(s, last)))) {
+        if (!moved && (others == 0 || (others == 1 && last->type == BLOCK_TEXT && !takes_mark(s, last)))) {
                 jw_key_str(s->w, "content", last && last->text.at ? last->text : str_of(""));
                 jw_end(s->w);
                 return true;
@@ -334,7 +349,10 @@ static void write_call(const struct turn *s, const struct chat_block *b)
 static void write_answer(const struct turn *s, const struct chat_message *m, bool has_text, bool has_refusal,
                          bool has_calls)
 {
-        if (!has_refusal) {
+        bool marked = false;
+        for (const struct chat_block *b = m->blocks; b; b = b->next)
+                marked = marked || (b->type == BLOCK_TEXT && b->text.len && takes_mark(s, b));
+        if (!has_refusal && !marked) {
                 if (has_text || !has_calls)
                         jw_key_str(s->w, "content", chat_join_text(s->a, m->blocks));
                 else

@@ -34,7 +34,7 @@ static const struct member usage_members[] = {
         MEMBER(chat_usage, KIND_INT, output),        MEMBER(chat_usage, KIND_INT, reasoning),
         MEMBER(chat_usage, KIND_INT, audio_input),   MEMBER(chat_usage, KIND_INT, audio_output),
         MEMBER(chat_usage, KIND_INT, image_input),   MEMBER(chat_usage, KIND_INT, tool_input),
-        MEMBER(chat_usage, KIND_INT, reported_pico), ENUM(chat_usage, tier, TIER_BATCH + 1),
+        MEMBER(chat_usage, KIND_INT, reported_pico), ENUM(chat_usage, tier, TIER_FAST + 1),
 };
 
 static const struct member source_members[] = {

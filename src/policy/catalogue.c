@@ -72,6 +72,7 @@ static void merge(struct model_caps *to, const struct model_caps *from)
         TAKE(forced_with_reasoning);
         TAKE(signatures);
         TAKE(dimensions);
+        TAKE(cache_control);
         TAKE(sampling);
         TAKE(reasoning);
         TAKE(efforts);
@@ -85,6 +86,7 @@ static void merge(struct model_caps *to, const struct model_caps *from)
         TAKE(retires);
         TAKE(tool_id_length);
         TAKE(batch_inputs);
+        TAKE(cache_min);
 #undef TAKE
 }
 

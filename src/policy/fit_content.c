@@ -39,13 +39,9 @@ static bool fit_block(struct fitting *f, const struct chat_block *b)
         }
 }
 
-/* Members that only another dialect knows, and marks for its cache: left out, and told. */
-static void fit_marks(struct fitting *f, const struct chat_block *b, bool *marked)
+/* Members that only another dialect knows: left out, and told. */
+static void fit_members(struct fitting *f, const struct chat_block *b)
 {
-        if (b->cache_control && f->to != DIALECT_ANTHROPIC && f->to != f->from && !*marked) {
-                *marked = true;
-                fit_note(f, FIELD_CACHE_CONTROL, true, false);
-        }
         if (b->type == BLOCK_OTHER || !b->raw || b->raw_dialect == f->to)
                 return;
         json_object_object_foreach(b->raw, key, value)
@@ -63,17 +59,17 @@ static void fit_call_id(struct fitting *f, const struct chat_block *b)
                 f->fit->patchable = false;
 }
 
-static bool fit_blocks(struct fitting *f, const struct chat_block *blocks, bool *marked)
+static bool fit_blocks(struct fitting *f, const struct chat_block *blocks)
 {
         for (const struct chat_block *b = blocks; b; b = b->next) {
                 if (!fit_block(f, b))
                         return false;
-                fit_marks(f, b, marked);
+                fit_members(f, b);
                 fit_call_id(f, b);
                 for (const struct chat_block *c = b->content; c; c = c->next) {
                         if (!fit_block(f, c))
                                 return false;
-                        fit_marks(f, c, marked);
+                        fit_members(f, c);
                 }
         }
         return true;
@@ -109,15 +105,13 @@ static void fit_roles(struct fitting *f)
         }
 }
 
-static bool fit_tool(struct fitting *f, const struct chat_tool *t, bool *marked)
+static bool fit_tool(struct fitting *f, const struct chat_tool *t)
 {
         if (t->raw && t->raw_dialect != f->to)
                 return fit_refuse(f, ERR_UNSUPPORTED, t->path ? t->path : fit_field_name(f, FIELD_TOOLS),
                                   "%s has no tool of type %s", f->target->model,
                                   t->raw_type ? t->raw_type : "unknown");
-        struct chat_block as_block = {
-                .cache_control = t->cache_control, .raw = t->extra, .raw_dialect = f->from};
-        fit_marks(f, &as_block, marked);
+        fit_members(f, &(struct chat_block){.raw = t->extra, .raw_dialect = f->from});
         return true;
 }
 
@@ -145,9 +139,8 @@ static void filter_tools(struct fitting *f)
 
 bool fit_contents(struct fitting *f)
 {
-        bool marked = false;
         for (const struct chat_message *m = f->request->messages; m; m = m->next) {
-                if (!fit_blocks(f, m->blocks, &marked))
+                if (!fit_blocks(f, m->blocks))
                         return false;
         }
         fit_roles(f);
@@ -156,9 +149,10 @@ bool fit_contents(struct fitting *f)
                 return fit_refuse(f, ERR_UNSUPPORTED, fit_field_name(f, FIELD_TOOLS), "%s takes no tools",
                                   f->target->model);
         for (const struct chat_tool *t = f->request->tools; t; t = t->next) {
-                if (!fit_tool(f, t, &marked))
+                if (!fit_tool(f, t))
                         return false;
         }
         filter_tools(f);
+        fit_marks(f);
         return true;
 }

@@ -21,6 +21,7 @@ struct fitting {
 bool fit_guards(struct fitting *f);    /* fit_guard.c */
 bool fit_forced(struct fitting *f);    /* fit_set.c: `set` and `default` */
 bool fit_contents(struct fitting *f);  /* fit_content.c: blocks and tools */
+void fit_marks(struct fitting *f);     /* fit_marks.c: marks for prompt caches; after the contents */
 bool fit_needs(struct fitting *f);     /* fit_needs.c: what changes the answer */
 void fit_reasoning(struct fitting *f); /* fit_reasoning.c: efforts and budgets; before sampling */
 void fit_hints(struct fitting *f);     /* fit_hints.c: what may be left out */

@@ -84,6 +84,7 @@ static int64_t factor_of(const struct config_price *p, enum chat_tier tier)
         case TIER_PRIORITY: return or_else(p->priority_micro, MILLION);
         case TIER_FLEX: return or_else(p->flex_micro, MILLION);
         case TIER_BATCH: return or_else(p->batch_micro, MILLION);
+        case TIER_FAST: return or_else(p->fast_micro, MILLION);
         default: return MILLION;
         }
 }
@@ -161,7 +162,7 @@ static int64_t worst_at(const struct price_ask *ask, int64_t length, int64_t inp
         in = larger(larger(in, p->cached_micro), larger(p->audio_input_micro, p->image_input_micro));
         int64_t out = larger(larger(p->output_micro, p->audio_output_micro), 0);
         __int128 sum = (__int128)count(input_tokens) * in + (__int128)count(output_tokens) * out;
-        int64_t factor = larger(MILLION, p->priority_micro);
+        int64_t factor = larger(MILLION, larger(p->priority_micro, p->fast_micro));
         sum = (sum * factor + MILLION - 1) / MILLION;
         return sum <= INT64_MAX ? (int64_t)sum : INT64_MAX;
 }

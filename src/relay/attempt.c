@@ -196,7 +196,7 @@ struct question *question_new(struct attempt *at, const struct chat_request *ori
         q->wire.method = "POST";
         at->adjusted = at->run->adjusted;
         catalogue_target_caps(call->env->config, at->target, caps);
-        if (wants_bytes(at, caps) && !fetch_for(at, original))
+        if (wants_bytes(at, caps) && !fetch_for(at, &fit->request))
                 return NULL;
         buf_init(&q->wire.body, (size_t)call->env->config->max_body * 2 + BODY_EXTRA);
         if (!make_request(at, fit, caps, &q->wire, &at->fast)) {

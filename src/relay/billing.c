@@ -319,7 +319,7 @@ static struct ledger_attempt row_of(const struct attempt *at)
 static void set_usage(struct ledger_attempt *a, const struct chat_usage *u, int64_t cost_pico,
                       int64_t charge_pico)
 {
-        static const char *const tiers[] = {NULL, "priority", "flex", "batch"};
+        static const char *const tiers[] = {NULL, "priority", "flex", "batch", "fast"};
         a->tier = tiers[u->tier];
         a->input = u->input;
         a->cached = u->cached;

@@ -2,6 +2,8 @@
  * again. */
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/money.h"
+#include "dialect/openai.h"
 #include "dialect/patch.h"
 #include "policy/catalogue.h"
 #include "relay/billing.h"
@@ -17,6 +19,11 @@ static void add_usage(struct chat_usage *sum, const struct chat_usage *more)
         sum->input += more->input;
         sum->output += more->output;
         sum->cached += more->cached;
+        sum->audio_input += more->audio_input;
+        sum->image_input += more->image_input;
+        sum->reported_pico = money_add(sum->reported_pico, more->reported_pico);
+        if (more->tier)
+                sum->tier = more->tier;
 }
 
 static enum attempt_result deliver_vectors(struct attempt *at, const struct embed_reply *reply,
@@ -117,8 +124,10 @@ static enum attempt_result ask_all(struct attempt *at, const struct embed_fit *f
                 if (ok)
                         estimate_usage(&batch, &part.usage);
                 batch.last_input->next = rest;
-                if (!ok)
+                if (!ok) {
+                        at->usage = whole.usage; /* of the batches that were answered */
                         return attempt_is_over(at) ? ATTEMPT_OVER : ATTEMPT_FAILED;
+                }
                 memcpy(whole.vectors + whole.vector_count, part.vectors,
                        part.vector_count * sizeof *part.vectors);
                 whole.vector_count += part.vector_count;
@@ -162,10 +171,8 @@ static bool peek_reply(struct arena *a, struct str body, struct embed_reply *out
                         json_parse(a, members[i].value, members[i].value_len, JSON_FROM_PROVIDER, &ignored);
                 if (str_is(key, "model") && json_object_is_type(node, json_type_string))
                         out->model = json_object_get_string(node);
-                else if (node) {
-                        out->usage.known = true;
-                        out->usage.input = json_peek_count(node, "prompt_tokens");
-                }
+                else
+                        openai_count_usage(node, &out->usage);
         }
         return data;
 }

@@ -45,6 +45,5 @@ bool metrics_write(const struct metrics_ask *ask, struct arena *a, struct buf *o
         metrics_write_totals(&e, ask->book, a, &readable);
         write_own(&e, ask, readable);
         metrics_write_gauges(&e, ask, a);
-        metrics_write_money(&e, ask, a);
         return exposition_end(&e);
 }

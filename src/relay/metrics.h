@@ -28,6 +28,5 @@ bool metrics_write(const struct metrics_ask *ask, struct arena *a, struct buf *o
 /* ---- its parts ---- */
 void metrics_write_totals(struct exposition *e, struct book *book, struct arena *a, bool *readable);
 void metrics_write_gauges(struct exposition *e, const struct metrics_ask *ask, struct arena *a);
-void metrics_write_money(struct exposition *e, const struct metrics_ask *ask, struct arena *a);
 
 #endif

@@ -199,6 +199,65 @@ static void write_versions(struct exposition *e, const struct status *s)
         }
 }
 
+/* ---- money ---- */
+
+enum money_what { MONEY_LIMIT, MONEY_USED, MONEY_SHARE };
+
+static void write_budget(struct exposition *e, const struct status_budget *b, enum money_what what)
+{
+        const struct {
+                const char *period;
+                int64_t limit_pico, used_pico;
+        } periods[] = {{"day", b->day_limit_pico, b->view.day_pico},
+                       {"month", b->month_limit_pico, b->view.month_pico}};
+        for (size_t i = 0; i < 2; i++) {
+                const struct metric_label labels[] = {{"account", b->account->name},
+                                                      {"period", periods[i].period},
+                                                      {"currency", b->currency}};
+                double used = (double)periods[i].used_pico, limit = (double)periods[i].limit_pico;
+                char text[MONEY_TEXT];
+                if (periods[i].limit_pico < 0 || (what != MONEY_LIMIT && !b->loaded))
+                        continue;
+                /* A budget of nothing is used up. */
+                if (what == MONEY_SHARE)
+                        snprintf(text, sizeof text, "%.6f", limit > 0 ? used / limit : 1);
+                else
+                        money_text(text, what == MONEY_LIMIT ? periods[i].limit_pico : periods[i].used_pico);
+                exposition_text(e, labels, what == MONEY_SHARE ? 2 : 3, text);
+        }
+}
+
+static void write_balance(struct exposition *e, const struct status_budget *b)
+{
+        const struct metric_label labels[] = {{"account", b->account->name}, {"currency", b->currency}};
+        char text[MONEY_TEXT];
+        if (b->prepaid && b->loaded)
+                exposition_text(e, labels, 2, money_text(text, b->view.balance_pico));
+}
+
+static void write_money(struct exposition *e, const struct status *s)
+{
+        static const struct metric budgets[] = {
+                [MONEY_LIMIT] = {"tollgate_budget", METRIC_GAUGE, NULL, "Budgets of accounts."},
+                [MONEY_USED] = {"tollgate_budget_used", METRIC_GAUGE, NULL,
+                                "What is spent or set aside of them."},
+                [MONEY_SHARE] = {"tollgate_budget_used_share", METRIC_GAUGE, NULL,
+                                 "The same as a share; 1: used up."},
+        };
+        static const struct metric balance = {"tollgate_balance", METRIC_GAUGE, NULL,
+                                              "What is left of the balances of prepaid accounts."};
+        for (size_t m = 0; m < sizeof budgets / sizeof *budgets; m++) {
+                exposition_begin(e, &budgets[m]);
+                for (size_t i = 0; i < s->budget_count; i++)
+                        write_budget(e, &s->budgets[i], (enum money_what)m);
+        }
+        exposition_begin(e, &balance);
+        for (size_t i = 0; i < s->budget_count; i++)
+                write_balance(e, &s->budgets[i]);
+}
+
+/* ---- the whole ---- */
+
 void metrics_write_gauges(struct exposition *e, const struct metrics_ask *ask, struct arena *a)
 {
         static const struct metric in_flight = {
@@ -206,7 +265,8 @@ void metrics_write_gauges(struct exposition *e, const struct metrics_ask *ask, s
                 "Calls under way; those of accounts and providers where limits are counted."};
         static const struct metric waiting = {"tollgate_waiting", METRIC_GAUGE, NULL,
                                               "Requests that wait for their turn."};
-        const struct status_ask what = {.config = ask->config, .state = ask->state, .unix_ms = ask->unix_ms};
+        const struct status_ask what = {
+                .config = ask->config, .state = ask->state, .book = ask->book, .unix_ms = ask->unix_ms};
         struct status s = {0};
         if (ask->state)
                 status_collect(&what, a, &s);
@@ -219,97 +279,5 @@ void metrics_write_gauges(struct exposition *e, const struct metrics_ask *ask, s
                 write_rows(e, &s.accounts, row_metrics[i].write);
         }
         write_versions(e, &s);
-}
-
-/* ---- money ---- */
-
-struct account_money {
-        const struct config_account *account;
-        bool prepaid;
-        struct budget_view view;
-        char currency[4];
-};
-
-/* False: it has no budget, or nothing was asked since the state was made. */
-static bool read_money(const struct metrics_ask *ask, const struct config_account *account,
-                       struct account_money *out)
-{
-        struct slot slot;
-        struct book_purse purse = {0};
-        struct budget_terms terms = {.budget = &account->budget};
-        struct budget_moment moment = budget_moment_at(&account->budget, ask->unix_ms / 1000);
-        terms.prepaid = ask->book && book_purse(ask->book, account->name, &purse);
-        terms.topped_pico = purse.topped_pico;
-        if (!config_any_budget(&account->budget) && !terms.prepaid)
-                return false;
-        const char *currency = terms.prepaid ? purse.currency : account->budget.currency;
-        *out = (struct account_money){.account = account, .prepaid = terms.prepaid};
-        snprintf(out->currency, sizeof out->currency, "%s", currency ? currency : ask->config->currency);
-        if (!state_read(ask->state, (struct subject){SLOT_BUDGET, account->name}, &slot) ||
-            !budget_loaded(&slot.budget, out->currency))
-                return false;
-        budget_look(&slot.budget, &terms, &moment, &out->view);
-        return true;
-}
-
-enum money_what { MONEY_LIMIT, MONEY_USED, MONEY_SHARE };
-
-static void write_budget(struct exposition *e, const struct account_money *m, enum money_what what)
-{
-        const struct config_budget *b = &m->account->budget;
-        const struct {
-                const char *period;
-                int64_t limit_micro, used_pico;
-        } periods[] = {{"day", b->day_micro, m->view.day_pico},
-                       {"month", b->month_micro, m->view.month_pico}};
-        for (size_t i = 0; i < 2; i++) {
-                const struct metric_label labels[] = {{"account", m->account->name},
-                                                      {"period", periods[i].period},
-                                                      {"currency", m->currency}};
-                char text[MONEY_TEXT];
-                /* A budget of nothing is used up. */
-                double share = periods[i].limit_micro
-                                       ? (double)periods[i].used_pico / 1e6 / (double)periods[i].limit_micro
-                                       : 1;
-                if (periods[i].limit_micro < 0)
-                        continue;
-                if (what == MONEY_LIMIT)
-                        money_text(text, (__int128)periods[i].limit_micro * 1000000);
-                else if (what == MONEY_USED)
-                        money_text(text, periods[i].used_pico);
-                else
-                        snprintf(text, sizeof text, "%.6f", share);
-                exposition_text(e, labels, what == MONEY_SHARE ? 2 : 3, text);
-        }
-}
-
-void metrics_write_money(struct exposition *e, const struct metrics_ask *ask, struct arena *a)
-{
-        static const struct metric budgets[] = {
-                [MONEY_LIMIT] = {"tollgate_budget", METRIC_GAUGE, NULL, "Budgets of accounts."},
-                [MONEY_USED] = {"tollgate_budget_used", METRIC_GAUGE, NULL,
-                                "What is spent or set aside of them."},
-                [MONEY_SHARE] = {"tollgate_budget_used_share", METRIC_GAUGE, NULL,
-                                 "The same as a share; 1: used up."},
-        };
-        static const struct metric balance = {"tollgate_balance", METRIC_GAUGE, NULL,
-                                              "What is left of the balances of prepaid accounts."};
-        const struct config *c = ask->config;
-        struct account_money *list = arena_alloc(a, (c->account_count + 1) * sizeof *list);
-        size_t count = 0;
-        for (size_t i = 0; ask->state && i < c->account_count; i++)
-                count += read_money(ask, &c->accounts[i], &list[count]);
-        for (size_t m = 0; m < 3; m++) {
-                exposition_begin(e, &budgets[m]);
-                for (size_t i = 0; i < count; i++)
-                        write_budget(e, &list[i], (enum money_what)m);
-        }
-        exposition_begin(e, &balance);
-        for (size_t i = 0; i < count; i++) {
-                const struct metric_label labels[] = {{"account", list[i].account->name},
-                                                      {"currency", list[i].currency}};
-                char text[MONEY_TEXT];
-                if (list[i].prepaid)
-                        exposition_text(e, labels, 2, money_text(text, list[i].view.balance_pico));
-        }
+        write_money(e, &s);
 }

@@ -1,10 +1,7 @@
 #include "store/book.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,16 +13,22 @@
 #include "store/ledger_columns.h"
 #include "store/place.h"
 
-enum { SPOOLS = 1024, NAME = 16, LINE_MAX_BYTES = SPOOL_RECORD_MAX };
+enum { SPOOLS = 1024, LINE_MAX_BYTES = SPOOL_RECORD_MAX, ATTEMPT_MAX_BYTES = 2048 };
 
 /* ---- opening ---- */
 
-void book_complain(struct book *b, const char *doing, const char *why)
+void book_complain(struct book *b, enum book_trouble trouble, const char *why)
 {
         enum { QUIET_MS = 60000 };
-        int64_t now = clock_now_ms(), due = atomic_load(&b->complain_ms);
-        if (now >= due && atomic_compare_exchange_strong(&b->complain_ms, &due, now + QUIET_MS))
-                log_error("%s: %s: %s", b->path, doing, why);
+        static const char *const words[BOOK_TROUBLES] = {
+                "its spool takes no more: what begins now is in no row",
+                "rows wait in the spool",
+                "rows of a dead process wait in its spool",
+                "it can't be read",
+        };
+        int64_t now = clock_now_ms(), due = atomic_load(&b->complain_ms[trouble]);
+        if (now >= due && atomic_compare_exchange_strong(&b->complain_ms[trouble], &due, now + QUIET_MS))
+                log_error("%s: %s: %s", b->path, words[trouble], why);
 }
 
 /* Each process has one of its own; its number makes the ids unique. One with a dead process's records is
@@ -34,17 +37,26 @@ static bool take_spool(struct book *b, const struct book_options *o, char why[51
 {
         bool taken = true;
         for (unsigned i = 0; i < SPOOLS && !b->own && taken; i++) {
-                char name[NAME];
+                char name[BOOK_NAME];
                 snprintf(name, sizeof name, "%04u", i);
                 b->own = spool_open(b->folder, name, true, o->first_bytes, o->most_bytes, &taken, why);
                 b->number = i;
-                if (b->own && spool_end(b->own) && !book_recover(b, b->own)) {
+                if (b->own && spool_end(b->own) && !book_recover(b, b->own, i)) {
                         spool_close(b->own);
                         b->own = NULL;
                         taken = true;
                 }
         }
         return b->own;
+}
+
+/* Ids go on behind those of the process that had this spool before, which are all in the ledger: two in one
+ * millisecond, or a clock that went back, would make the same ones. */
+static void begin_ids(struct book *b)
+{
+        enum { AHEAD_MS = 24 * 3600 * 1000 };
+        int64_t now = clock_unix_ms(), last = ledger_last_id(b->ledger) >> 20;
+        b->id_ms = last > now && last - now < AHEAD_MS ? last : now;
 }
 
 static bool open_folder(struct book *b, char why[512])
@@ -76,6 +88,7 @@ struct book *book_open(const struct book_options *o, char why[512])
                 book_close(b, 0);
                 return NULL;
         }
+        begin_ids(b);
         book_refresh(b);
         return b;
 }
@@ -89,6 +102,8 @@ void book_close(struct book *b, int64_t ms)
                 if (book_move(b) < 0)
                         usleep(20000);
         }
+        if (b->own && b->ledger)
+                book_empty(b);
         spool_close(b->own);
         ledger_close(b->ledger);
         ledger_close(b->reader);
@@ -128,8 +143,7 @@ static bool append(struct book *b, enum spool_kind kind, int64_t id, struct buf 
 {
         bool ok = !line->failed && spool_append(b->own, kind, id, line->data, line->len);
         if (!ok)
-                book_complain(b, "its spool takes no more",
-                              line->failed ? "the record is too long" : strerror(errno));
+                book_complain(b, BOOK_FULL, line->failed ? "the record is too long" : strerror(errno));
         buf_release(line);
         return ok;
 }
@@ -177,7 +191,8 @@ bool book_end(struct book *b, const struct ledger_row *row, const struct ledger_
         buf_init(&line, LINE_MAX_BYTES);
         buf_reserve(&line, 1024);
         add_row(&line, row);
-        for (size_t i = 0; i < count && i < BOOK_ATTEMPTS; i++)
+        for (size_t i = 0; i < count && i < BOOK_ATTEMPTS && line.len < LINE_MAX_BYTES - ATTEMPT_MAX_BYTES;
+             i++)
                 add_attempt(&line, &attempts[i]);
         return append(b, SPOOL_END, row->id, &line);
 }
@@ -213,12 +228,11 @@ struct ledger *book_ledger(struct book *b, char why[512])
         return ledger_open(b->path, LEDGER_WRITE, NULL, why);
 }
 
-/* Under the reader's lock. */
-static struct ledger *reader(struct book *b)
+struct ledger *book_reader(struct book *b)
 {
         char why[512];
         if (!b->reader && !(b->reader = book_ledger(b, why)))
-                book_complain(b, "it can't be read", why);
+                book_complain(b, BOOK_UNREADABLE, why);
         return b->reader;
 }
 
@@ -249,7 +263,7 @@ static int64_t data_version(struct ledger *l)
 void book_refresh(struct book *b)
 {
         pthread_mutex_lock(&b->reading);
-        struct ledger *l = reader(b);
+        struct ledger *l = book_reader(b);
         int64_t version = l ? data_version(l) : -1;
         if (l && (version < 0 || version != b->purse_version)) {
                 pthread_rwlock_wrlock(&b->purse_lock);
@@ -276,68 +290,13 @@ bool book_purse(struct book *b, const char *account, struct book_purse *out)
         return found;
 }
 
-static bool sum_since(struct ledger *l, const char *account, const char *currency, int64_t since_ms,
-                      int64_t *out)
-{
-        static const char sql[] = "SELECT charge_pico FROM requests WHERE id >= ?1 AND account = ?2 AND "
-                                  "charge_currency = ?3";
-        sqlite3_stmt *s = NULL;
-        __int128 sum = 0;
-        int code = SQLITE_ERROR;
-        if (sqlite3_prepare_v2(ledger_sqlite(l), sql, -1, &s, NULL) == SQLITE_OK) {
-                sqlite3_bind_int64(s, 1, since_ms << 20);
-                sqlite3_bind_text(s, 2, account, -1, SQLITE_STATIC);
-                sqlite3_bind_text(s, 3, currency, -1, SQLITE_STATIC);
-                while ((code = sqlite3_step(s)) == SQLITE_ROW)
-                        sum += sqlite3_column_int64(s, 0);
-        }
-        sqlite3_finalize(s);
-        *out = sum > INT64_MAX ? INT64_MAX : (int64_t)sum;
-        return code == SQLITE_DONE;
-}
-
-struct spent_of {
-        const char *account, *currency;
-        int64_t pico;
-};
-
-static void find_spent(const struct ledger_purse *p, void *context)
-{
-        struct spent_of *s = context;
-        if (strcmp(p->account, s->account) == 0 && strcmp(p->currency, s->currency) == 0)
-                s->pico = p->spent_pico;
-}
-
-bool book_spent(struct book *b, const char *account, const char *currency, int64_t day_starts_ms,
-                int64_t month_starts_ms, struct budget_spent *out)
-{
-        enum { TRIES = 50 };
-        struct spent_of s = {.account = account, .currency = currency};
-        /* What lies in spools is spent as well. */
-        for (int i = 0; i < TRIES && book_move_all(b) < 0; i++) {
-                if (i == TRIES - 1)
-                        return false;
-                usleep(20000);
-        }
-        pthread_mutex_lock(&b->reading);
-        struct ledger *l = reader(b);
-        bool ok = l && sum_since(l, account, currency, day_starts_ms, &out->day_pico) &&
-                  sum_since(l, account, currency, month_starts_ms, &out->month_pico) &&
-                  ledger_purses(l, find_spent, &s);
-        out->spent_pico = s.pico;
-        if (l && !ok)
-                book_complain(b, "it can't be read", ledger_problem(l));
-        pthread_mutex_unlock(&b->reading);
-        return ok;
-}
-
 bool book_totals(struct book *b, ledger_totals_fn *fn, void *context)
 {
         pthread_mutex_lock(&b->reading);
-        struct ledger *l = reader(b);
+        struct ledger *l = book_reader(b);
         bool ok = l && ledger_totals_each(l, fn, context);
         if (l && !ok)
-                book_complain(b, "it can't be read", ledger_problem(l));
+                book_complain(b, BOOK_UNREADABLE, ledger_problem(l));
         pthread_mutex_unlock(&b->reading);
         return ok;
 }

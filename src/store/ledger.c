@@ -227,7 +227,8 @@ static bool insert_row(struct ledger *l, sqlite3_stmt *s, const struct ledger_co
                 }
                 const char *text = *(const char *const *)at;
                 if (text)
-                        sqlite3_bind_text(s, n, text, (int)strnlen(text, columns[i].most), SQLITE_STATIC);
+                        sqlite3_bind_text(s, n, text, (int)ledger_text_len(text, columns[i].most),
+                                          SQLITE_STATIC);
                 else
                         sqlite3_bind_null(s, n);
         }
@@ -237,9 +238,8 @@ static bool insert_row(struct ledger *l, sqlite3_stmt *s, const struct ledger_co
 /* What a prepaid account has spent. */
 static bool spend(struct ledger *l, const struct ledger_row *row)
 {
-        static const char sql[] =
-                "UPDATE purses SET spent_pico = spent_pico + ?1 WHERE account = ?2 AND currency = ?3 "
-                "AND since_ms <= ?4 AND spent_pico < 9000000000000000000 - ?1";
+        static const char sql[] = "UPDATE purses SET spent_pico = min(spent_pico + ?1, 9000000000000000000) "
+                                  "WHERE account = ?2 AND currency = ?3 AND since_ms <= ?4";
         if (!row->charge_pico || !row->account || !row->charge_currency)
                 return true;
         sqlite3_stmt *s = ledger_prepare(l, STATEMENT_SPEND, sql);

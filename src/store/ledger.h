@@ -4,7 +4,7 @@
  * link (SECURITY item 18).
  *
  * Tables: requests(id INTEGER PRIMARY KEY, …ledger_request_columns), attempts(request, n, …) WITHOUT ROWID,
- * totals (store/totals.h), topups, purses, invoices, invoice_lines, alerts, meta. Sums of money use the
+ * totals (store/totals.h), topups, purses, invoices, alerts, spools, meta. Sums of money use the
  * aggregate money_sum(x), which gives the exact sum as decimal text of 1e-12 units.
  */
 #ifndef TOLLGATE_STORE_LEDGER_H
@@ -48,6 +48,21 @@ struct totals_values;
 typedef void ledger_totals_fn(const struct totals_labels *labels, const struct totals_values *values,
                               void *context);
 bool ledger_totals_each(struct ledger *l, ledger_totals_fn *fn, void *context);
+
+/*
+ * How far a spool (store/spool.h) was moved, kept in the transaction that moved it: so nothing is moved
+ * twice, whatever was forgotten since.
+ */
+struct ledger_spool {
+        uint64_t epoch;
+        int64_t moved;
+        int64_t done; /* 1: what had begun in it is booked as well */
+};
+/* *out: of this epoch; zeros: none. False: it can't be read. */
+bool ledger_spool_read(struct ledger *l, unsigned number, uint64_t epoch, struct ledger_spool *out);
+bool ledger_spool_note(struct ledger *l, unsigned number, const struct ledger_spool *s);
+/* The largest id; 0: there is none, or it can't be read. */
+int64_t ledger_last_id(struct ledger *l);
 
 /* Rows older than this go, at most `most` of them; gives how many, -1: not now. Totals and invoices stay. */
 int64_t ledger_forget(struct ledger *l, int64_t before_ms, int64_t most);

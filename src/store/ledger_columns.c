@@ -107,6 +107,16 @@ const size_t ledger_progress_column_count = COUNT(ledger_progress_columns);
 
 /* ---- text ---- */
 
+size_t ledger_text_len(const char *text, size_t most)
+{
+        size_t len = text ? strnlen(text, most) : 0, whole = len;
+        if (len < most || !text[len])
+                return len;
+        while (whole && ((unsigned char)text[whole] & 0xc0) == 0x80)
+                whole--;
+        return whole ? whole : len;
+}
+
 static void put_int(struct buf *out, int64_t value)
 {
         char text[24], *end = text + sizeof text, *s = end;
@@ -122,7 +132,7 @@ static void put_int(struct buf *out, int64_t value)
 
 static void put_text(struct buf *out, const char *s, size_t most)
 {
-        size_t len = s ? strnlen(s, most) : 0;
+        size_t len = ledger_text_len(s, most);
         while (len) {
                 size_t plain = 0;
                 while (plain < len && s[plain] != '\t' && s[plain] != '\n' && s[plain] != '\\')

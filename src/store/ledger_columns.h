@@ -5,6 +5,9 @@
 #include "base/buf.h"
 #include "store/ledger_row.h"
 
+/* Bytes of a text that are kept: at most `most`, and no half of a character. */
+size_t ledger_text_len(const char *text, size_t most);
+
 /* Fields in the columns' order, each ended by a tab; texts cut at their `most`, with \t, \n, \\ and NUL
  * escaped. */
 bool ledger_encode(const struct ledger_column *columns, size_t count, const void *row, struct buf *out);

@@ -6,7 +6,7 @@
 #include "store/ledger.h"
 #include "store/totals.h"
 
-enum { LEDGER_SCHEMA = 1, LEDGER_WHY = 512 };
+enum { LEDGER_SCHEMA = 2, LEDGER_WHY = 512 };
 
 enum ledger_statement {
         STATEMENT_REQUEST,
@@ -14,6 +14,7 @@ enum ledger_statement {
         STATEMENT_SPEND,
         STATEMENT_TOTALS_READ,
         STATEMENT_TOTALS_WRITE,
+        STATEMENT_SPOOL,
         STATEMENTS
 };
 

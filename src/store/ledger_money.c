@@ -204,8 +204,9 @@ bool ledger_backup(struct ledger *l, const char *path, char why[512])
         bool ok = sqlite3_open_v2(path, &to, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOFOLLOW, NULL) == SQLITE_OK;
         if (!ok)
                 snprintf(why, LEDGER_WHY, "%.300s: %.150s", path, to ? sqlite3_errmsg(to) : "no memory");
-        /* One transaction's view: else each write of another process would start it anew. */
-        ok = ok && ledger_exec(l, "BEGIN") && copy_pages(l, to, why);
+        /* One transaction's view, which begins with its first look: else each write of another process would
+         * start the copy anew. */
+        ok = ok && ledger_exec(l, "BEGIN; SELECT count(*) FROM meta") && copy_pages(l, to, why);
         ledger_rollback(l);
         sqlite3_close(to);
         if (!ok)

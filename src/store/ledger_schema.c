@@ -49,8 +49,43 @@ static bool make_tables(struct ledger *l)
         return ok;
 }
 
-/* migrations[n] makes schema n + 1 of schema n. */
-static bool (*const migrations[LEDGER_SCHEMA])(struct ledger *l) = {make_tables};
+static bool has_column(struct ledger *l, const char *table, const char *column)
+{
+        sqlite3_stmt *s = ledger_query(l, "SELECT 1 FROM pragma_table_info(?1) WHERE name = ?2");
+        if (!s)
+                return false;
+        sqlite3_bind_text(s, 1, table, -1, SQLITE_STATIC);
+        sqlite3_bind_text(s, 2, column, -1, SQLITE_STATIC);
+        bool found = sqlite3_step(s) == SQLITE_ROW;
+        sqlite3_finalize(s);
+        return found;
+}
+
+/* Columns that the tables of columns have got since. */
+static bool add_missing(struct ledger *l, const char *table, const struct ledger_column *columns,
+                        size_t count)
+{
+        char sql[256];
+        for (size_t i = 0; i < count; i++) {
+                if (has_column(l, table, columns[i].name))
+                        continue;
+                snprintf(sql, sizeof sql, "ALTER TABLE %s ADD COLUMN %s %s", table, columns[i].name,
+                         columns[i].type == LEDGER_INT ? "INTEGER NOT NULL DEFAULT 0" : "TEXT");
+                if (!ledger_exec(l, sql))
+                        return false;
+        }
+        return true;
+}
+
+/* How far each spool was moved (ledger.h). */
+static bool add_spools(struct ledger *l)
+{
+        return ledger_exec(l, "CREATE TABLE spools(number INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, "
+                              "moved INTEGER NOT NULL, done INTEGER NOT NULL)");
+}
+
+/* migrations[n] makes schema n + 1 of schema n. A new column needs none, only a new number. */
+static bool (*const migrations[LEDGER_SCHEMA])(struct ledger *l) = {make_tables, add_spools};
 
 static int schema_of(struct ledger *l)
 {
@@ -68,7 +103,9 @@ static bool migrate(struct ledger *l, int from)
                         return false;
         }
         snprintf(sql, sizeof sql, "PRAGMA user_version = %d", LEDGER_SCHEMA);
-        return ledger_exec(l, sql);
+        return add_missing(l, "requests", ledger_request_columns, ledger_request_column_count) &&
+               add_missing(l, "attempts", ledger_attempt_columns, ledger_attempt_column_count) &&
+               ledger_exec(l, sql);
 }
 
 bool ledger_schema_ready(struct ledger *l, bool may_write, char why[LEDGER_WHY])

@@ -92,7 +92,6 @@ cat >"$run/tollgate.conf" <<END
 version   = 1;
 anonymous = "public";
 workers   = 16;
-state     = "$run/state";
 defaults  = { chat = "echo"; vision = "echo"; embed = "echo"; };
 providers = (
 $providers
@@ -104,6 +103,8 @@ accounts = (
 $accounts
 );
 state     = "$run/state/state";
+ledger    = "$run/state/usage.db";
+operators = { from = [ "127.0.0.1" ]; };
 @include "pins.conf"
 END
 cat >"$run/tollgate-local.conf" <<END
@@ -173,7 +174,8 @@ else
 fi
 say '' "  $key" ''
 say "curl $url/v1/chat/completions -H 'authorization: Bearer $key' -H 'content-type: application/json' -d '$(printf "$body" assistant)'"
-say '' "A form that sends a picture: http://127.0.0.1:$port/form.html"
+say '' "In a browser: $url/ to try the models, $url/status for what was asked and what it cost."
+say "A form that sends a picture: http://127.0.0.1:$port/form.html"
 say ''
 wait "$server"
 status=$?

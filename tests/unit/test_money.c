@@ -68,6 +68,57 @@ static void amounts_are_read_and_shown(void **state)
         assert_int_equal(money_scale(INT64_MAX, 2000000), INT64_MAX);
 }
 
+static void numbers_of_json_are_read(void **state)
+{
+        static const struct {
+                const char *text;
+                int shift;
+                int64_t pico; /* -1: refused */
+        } rows[] = {
+                {"0", 0, 0},
+                {"0.0", 0, 0},
+                {"1", 0, MONEY_PICO},
+                {"0.00011765", 0, 117650000},
+                {"1.1765e-4", 0, 117650000},
+                {"1.1765E-04", 0, 117650000},
+                {"0.1", 0, MONEY_PICO / 10},
+                {"1e6", 0, 1000000 * MONEY_PICO},
+                {"1e+6", 0, 1000000 * MONEY_PICO},
+                {"9223372.036854775807", 0, INT64_MAX},
+                {"9223372.0368547758070000000000000000000000000001", 0, INT64_MAX},
+                {"9223372.036854775808", 0, -1},
+                {"9223372.0368547758075", 0, -1},
+                {"0.0000000000005", 0, 1},
+                {"0.00000000000049999999999999999999999999999999", 0, 0},
+                {"5e-13", 0, 1},
+                {"4e-13", 0, 0},
+                {"1e-999999999999999999999", 0, 0},
+                {"1e999999999999999999999", 0, -1},
+                {"0e99", 0, 0},
+                {"1176500", -10, 117650000},
+                {"15", -13, 2},
+                {"1", 7, -1},
+                {"", 0, -1},
+                {"-1", 0, -1},
+                {"-0", 0, -1},
+                {".5", 0, -1},
+                {"1e", 0, -1},
+                {"1e+", 0, -1},
+                {"1e 5", 0, -1},
+                {"1 ", 0, -1},
+                {"NaN", 0, -1},
+                {"Infinity", 0, -1},
+                {"0x10", 0, -1},
+        };
+        (void)state;
+        for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+                int64_t pico = -1;
+                if (money_number(rows[i].text, rows[i].shift, &pico) != (rows[i].pico >= 0) ||
+                    pico != rows[i].pico)
+                        fail_msg("%s: %lld", rows[i].text, (long long)pico);
+        }
+}
+
 /* ---- prices ---- */
 
 static const struct config_provider openai = {.name = "openai", .dialect = "openai"};
@@ -128,7 +179,7 @@ static void leave_out(struct config_price *p)
         int64_t *const left[] = {&p->cached_micro,      &p->cache_write_micro, &p->cache_write_1h_micro,
                                  &p->output_micro,      &p->audio_input_micro, &p->audio_output_micro,
                                  &p->image_input_micro, &p->priority_micro,    &p->flex_micro,
-                                 &p->batch_micro};
+                                 &p->batch_micro,       &p->fast_micro};
         for (size_t i = 0; i < sizeof left / sizeof *left; i++) {
                 if (!*left[i])
                         *left[i] = -1;
@@ -227,7 +278,7 @@ static void the_worst_case_is_never_passed(void **state)
                 const struct price_ask ask = {&config, i & 1 ? &openai : &azure, models[lrand48() % 4], NULL,
                                               lrand48() % 4000};
                 int64_t most_in = lrand48() % 600000, most_out = lrand48() % 100000;
-                struct chat_usage u = {.known = true, .tier = (enum chat_tier)(lrand48() % 4)};
+                struct chat_usage u = {.known = true, .tier = (enum chat_tier)(lrand48() % 5)};
                 u.input = most_in ? lrand48() % (most_in + 1) : 0;
                 u.output = most_out ? lrand48() % (most_out + 1) : 0;
                 u.cached = u.input ? lrand48() % (u.input + 1) : 0;
@@ -596,6 +647,7 @@ int main(void)
 {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(amounts_are_read_and_shown),
+                cmocka_unit_test(numbers_of_json_are_read),
                 cmocka_unit_test(prices_are_chosen_and_counted_once),
                 cmocka_unit_test(hostile_counts_are_bounded),
                 cmocka_unit_test(the_worst_case_is_never_passed),

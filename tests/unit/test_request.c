@@ -410,7 +410,7 @@ static void endpoints(void **state)
                 {"GET", "/chat", 405, NULL, "POST, OPTIONS", DIALECT_PLAIN},
                 {"POST", "/healthz", 405, NULL, "GET, HEAD, OPTIONS", DIALECT_PLAIN},
                 {"GET", "/healthz", 0, NULL, NULL, DIALECT_PLAIN},
-                {"GET", "/", 404, NULL, NULL, DIALECT_PLAIN},
+                {"GET", "/", 0, NULL, NULL, DIALECT_PLAIN},
                 {"GET", "/chat/", 404, NULL, NULL, DIALECT_PLAIN},
                 {"POST", "/v1/chat/completions", 0, NULL, NULL, DIALECT_OPENAI},
                 {"DELETE", "/v1/chat/completions", 405, NULL, "POST, OPTIONS", DIALECT_OPENAI},
