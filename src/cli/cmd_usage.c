@@ -28,49 +28,63 @@ static const char *share(char out[16], int64_t part, int64_t whole)
 
 /* ---- text ---- */
 
+/* Four places, and more where that would be nothing. */
 static void text_costs(struct buf *out, const struct usage_line *l)
 {
         char text[MONEY_TEXT];
         if (!l->sum_count)
                 buf_adds(out, "0");
-        for (size_t i = 0; i < l->sum_count; i++)
-                buf_addf(out, "%s%s %s", i ? " + " : "", money_text_places(text, l->sums[i].cost_pico, 4),
+        for (size_t i = 0; i < l->sum_count; i++) {
+                __int128 pico = l->sums[i].cost_pico;
+                bool tiny = pico && pico < MONEY_PICO / 100 && pico > -MONEY_PICO / 100;
+                buf_addf(out, "%s%s %s", i ? " + " : "",
+                         tiny ? money_text(text, pico) : money_text_places(text, pico, 4),
                          l->sums[i].currency);
+        }
         if (l->unpriced)
                 buf_addf(out, " (%lld unpriced)", (long long)l->unpriced);
 }
 
 static void text_line(struct buf *out, const char *key, const struct usage_line *l)
 {
-        char a[16], b[16], c[16], d[16], e[16], f[16];
+        char requests[16], errors[16], input[16], cached[16], output[16], first[16], whole[16];
         cli_cell(out, *key ? key : "-", 22);
-        buf_addf(out, " %8s %7s %9s %8s", cli_count(a, l->requests),
-                 share(b, l->errors + l->interrupted, l->requests), cli_count(c, l->input),
-                 share(d, l->cached, l->input));
-        buf_addf(out, " %9s %9s %9s  ", cli_count(a, l->output), cli_ms(e, l->first_token_ms[0]),
-                 cli_ms(f, l->total_ms[1]));
+        buf_addf(out, " %8s %7s %9s", cli_count(requests, l->requests),
+                 share(errors, l->errors + l->interrupted, l->requests), cli_count(input, l->input));
+        buf_addf(out, " %8s %9s %9s %9s  ", share(cached, l->cached, l->input), cli_count(output, l->output),
+                 cli_ms(first, l->first_token_ms[0]), cli_ms(whole, l->total_ms[1]));
         text_costs(out, l);
         buf_addc(out, '\n');
 }
 
+static void text_times(struct buf *out, const char *name, const int64_t ms[3])
+{
+        char p50[16], p95[16], p99[16];
+        buf_addf(out, "%-12s p50 %s, p95 %s, p99 %s\n", name, cli_ms(p50, ms[0]), cli_ms(p95, ms[1]),
+                 cli_ms(p99, ms[2]));
+}
+
 static void text_total(struct buf *out, const struct usage_line *l)
 {
-        char text[MONEY_TEXT], a[16], b[16], c[16];
+        char text[MONEY_TEXT], saved[MONEY_TEXT];
         text_line(out, "all", l);
-        buf_addf(out,
-                 "\n%lld requests, %lld attempts (%lld retries, %lld rescues, %lld hedges), %lld answered "
-                 "from the "
-                 "response cache\n",
-                 (long long)l->requests, (long long)l->attempts, (long long)l->retries, (long long)l->rescues,
-                 (long long)l->hedges, (long long)l->cache_hits);
-        buf_addf(out, "first token p50 %s, p95 %s, p99 %s; ", cli_ms(a, l->first_token_ms[0]),
-                 cli_ms(b, l->first_token_ms[1]), cli_ms(c, l->first_token_ms[2]));
-        buf_addf(out, "whole answer p50 %s, p95 %s, p99 %s\n", cli_ms(a, l->total_ms[0]),
-                 cli_ms(b, l->total_ms[1]), cli_ms(c, l->total_ms[2]));
+        buf_addf(out, "\n%-12s %lld, %lld failed, %lld interrupted, %lld answered from the response cache\n",
+                 "requests", (long long)l->requests, (long long)l->errors, (long long)l->interrupted,
+                 (long long)l->cache_hits);
+        buf_addf(out, "%-12s %lld: %lld retries, %lld rescues, %lld hedges\n", "attempts",
+                 (long long)l->attempts, (long long)l->retries, (long long)l->rescues, (long long)l->hedges);
+        buf_addf(out, "%-12s %lld in (%lld cached, %lld written to caches), %lld out (%lld reasoning)",
+                 "tokens", (long long)l->input, (long long)l->cached, (long long)l->cache_write,
+                 (long long)l->output, (long long)l->reasoning);
+        if (l->estimated)
+                buf_addf(out, ", of %lld requests estimated", (long long)l->estimated);
+        buf_addc(out, '\n');
+        text_times(out, "first token", l->first_token_ms);
+        text_times(out, "whole answer", l->total_ms);
         for (size_t i = 0; i < l->sum_count; i++)
-                buf_addf(out, "cost %s %s", money_text(text, l->sums[i].cost_pico), l->sums[i].currency),
-                        buf_addf(out, ", saved by caching %s %s\n", money_text(text, l->sums[i].saved_pico),
-                                 l->sums[i].currency);
+                buf_addf(out, "%-12s %s %s, saved by caches %s %s\n", "cost",
+                         money_text(text, l->sums[i].cost_pico), l->sums[i].currency,
+                         money_text(saved, l->sums[i].saved_pico), l->sums[i].currency);
 }
 
 static void write_text(struct buf *out, const struct usage_report *r, enum usage_by by)

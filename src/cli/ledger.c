@@ -29,3 +29,25 @@ struct ledger *cli_open_ledger(const struct cli_command *command, const struct c
                 fprintf(stderr, "tollgate %s: %s\n", command->name, why);
         return l;
 }
+
+static bool is_id(const char *name)
+{
+        return strcmp(name, "id") == 0 || strcmp(name, "request") == 0;
+}
+
+void cli_json_columns(struct json_writer *w, const struct ledger_column *columns, size_t count,
+                      const void *row)
+{
+        for (size_t i = 0; i < count; i++) {
+                const void *at = (const char *)row + columns[i].offset;
+                char id[24];
+                if (columns[i].type == LEDGER_TEXT) {
+                        jw_key_string(w, columns[i].name, *(const char *const *)at);
+                } else if (is_id(columns[i].name)) {
+                        snprintf(id, sizeof id, "%lld", (long long)*(const int64_t *)at);
+                        jw_key_string(w, columns[i].name, id);
+                } else {
+                        jw_key_int(w, columns[i].name, *(const int64_t *)at);
+                }
+        }
+}

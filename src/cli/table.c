@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "store/invoice.h"
 
-static bool number(const char *s, size_t len, long *out)
+/* Digits and nothing else. */
+static bool number(const char *s, size_t len, int *out)
 {
         *out = 0;
         for (size_t i = 0; i < len; i++) {
@@ -25,7 +25,7 @@ static bool ago(const char *text, int64_t now_ms, int64_t *out_ms)
                 int64_t ms;
         } units[] = {{'d', 86400000}, {'h', 3600000}, {'m', 60000}, {'s', 1000}};
         size_t len = strlen(text);
-        long n;
+        int n;
         for (size_t i = 0; len > 1 && len < 8 && i < sizeof units / sizeof *units; i++) {
                 if (text[len - 1] == units[i].unit && number(text, len - 1, &n)) {
                         *out_ms = now_ms - n * units[i].ms;
@@ -35,36 +35,39 @@ static bool ago(const char *text, int64_t now_ms, int64_t *out_ms)
         return false;
 }
 
+/* "10:00", "10:00:30" */
+static bool time_of_day(const char *s, size_t len, int *out_s)
+{
+        int h, m, rest = 0;
+        if ((len != 5 && len != 8) || !number(s, 2, &h) || s[2] != ':' || !number(s + 3, 2, &m) ||
+            (len == 8 && (s[5] != ':' || !number(s + 6, 2, &rest))) || h > 23 || m > 59 || rest > 59)
+                return false;
+        *out_s = h * 3600 + m * 60 + rest;
+        return true;
+}
+
 bool cli_when(const char *text, const struct zone *zone, int64_t now_ms, int64_t *out_ms)
 {
-        int year, month;
-        long day, h, m, s = 0;
-        char start[8] = "";
+        enum { DATE = 10, DAY_S = 86400 };
         size_t len = strlen(text);
+        struct zone_date date;
+        int64_t day;
+        int seconds = 0;
+        bool utc = len > DATE && text[len - 1] == 'Z';
         if (ago(text, now_ms, out_ms))
-                return true;
-        memcpy(start, text, len < 7 ? len : 7);
-        if (len < 10 || !invoice_month(start, &year, &month) || text[7] != '-' ||
-            !number(text + 8, 2, &day) || day < 1 || day > 31)
+                goto good;
+        if (len < DATE || !number(text, 4, &date.year) || text[4] != '-' ||
+            !number(text + 5, 2, &date.month) || text[7] != '-' || !number(text + 8, 2, &date.day) ||
+            !zone_date_number(date, &day))
                 return false;
-        int64_t month_starts = invoice_month_starts(zone, year, month);
-        struct zone_day d = zone_day_of(zone, month_starts);
-        for (long i = 1; i < day; i++)
-                d = zone_day_of(zone, d.ends);
-        if (len == 10) {
-                *out_ms = d.starts * 1000;
-                return true;
-        }
-        /* A time of day: in UTC with a Z, else in the zone. */
-        bool utc = text[len - 1] == 'Z';
-        const char *t = text + 11;
-        size_t rest = len - 11 - utc;
-        if (len < 16 || (text[10] != 'T' && text[10] != ' ') || !number(t, 2, &h) || t[2] != ':' ||
-            !number(t + 3, 2, &m) || (rest != 5 && (rest != 8 || t[5] != ':' || !number(t + 6, 2, &s))) ||
-            h > 23 || m > 59 || s > 60)
+        if (len > DATE && ((text[DATE] != 'T' && text[DATE] != ' ') ||
+                           !time_of_day(text + DATE + 1, len - DATE - 1 - utc, &seconds)))
                 return false;
-        int64_t starts = utc ? invoice_month_starts(NULL, year, month) + (day - 1) * 86400 : d.starts;
-        *out_ms = (starts + h * 3600 + m * 60 + s) * 1000;
+        *out_ms = zone_moment(utc ? NULL : zone, day * DAY_S + seconds) * 1000;
+good:
+        /* 0 would be an open end. */
+        if (*out_ms < 1)
+                *out_ms = 1;
         return true;
 }
 
@@ -94,16 +97,12 @@ const char *cli_ms(char out[16], int64_t ms)
 
 void cli_time(char out[32], const struct zone *zone, int64_t ms)
 {
-        int64_t unix_s = ms / 1000;
-        struct zone_day d = zone_day_of(zone, unix_s);
-        int64_t z = d.number + 719468, era = z / 146097, doe = z - era * 146097;
-        int64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
-        int64_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100), mp = (5 * doy + 2) / 153;
-        int64_t day = doy - (153 * mp + 2) / 5 + 1, month = mp < 10 ? mp + 3 : mp - 9, s = unix_s - d.starts;
-        char text[128];
-        snprintf(text, sizeof text, "%04lld-%02lld-%02lld %02lld:%02lld:%02lld",
-                 (long long)(yoe + era * 400 + (month <= 2)), (long long)month, (long long)day,
-                 (long long)(s / 3600), (long long)(s / 60 % 60), (long long)(s % 60));
+        enum { DAY_S = 86400 };
+        int64_t local = zone_local(zone, ms / 1000), s = (local % DAY_S + DAY_S) % DAY_S;
+        struct zone_date d = zone_date_of((local - s) / DAY_S);
+        char text[64];
+        snprintf(text, sizeof text, "%04d-%02d-%02d %02d:%02d:%02d", d.year, d.month, d.day, (int)(s / 3600),
+                 (int)(s / 60 % 60), (int)(s % 60));
         snprintf(out, 32, "%.31s", text);
 }
 

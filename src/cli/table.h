@@ -7,8 +7,8 @@
 #include "base/buf.h"
 #include "base/zone.h"
 
-/* "2026-11-26" (the day's start in the zone), "2026-11-26T10:00:00Z", "7d", "24h", "30m" (ago). False: none
- * of them. */
+/* "2026-11-26" (the day's start in the zone), "2026-11-26T10:00" (the zone's clocks), "2026-11-26T10:00:00Z",
+ * "7d", "24h", "30m", "90s" (ago). At least 1. False: none of them. */
 bool cli_when(const char *text, const struct zone *zone, int64_t now_ms, int64_t *out_ms);
 /* "1.2M", "34.5k", "812". */
 const char *cli_count(char out[16], int64_t n);

@@ -62,6 +62,20 @@ int64_t ledger_last(struct ledger *l, const struct usage_filter *f, int64_t most
  * call of fn. Gives the last id, or -1: why. */
 int64_t ledger_each(struct ledger *l, const struct usage_filter *f, int64_t after_id, int64_t most,
                     void (*fn)(const struct ledger_row *row, void *context), void *context, char why[512]);
+/*
+ * Follows the ledger. A request is in it once it has ended, so one that came before another may be there
+ * after it: those that came since a moment (the filter's since_ms, which moves on from call to call) are
+ * looked at anew each time, and those that were not there at the call before are given to fn, in the order of
+ * their ids. fn NULL: only notes them. Gives how many; -1: why.
+ */
+struct ledger_follow {
+        int64_t *ids; /* there at the call before, rising */
+        size_t count;
+};
+int64_t ledger_fresh(struct ledger *l, const struct usage_filter *f, struct ledger_follow *follow,
+                     void (*fn)(const struct ledger_row *row, void *context), void *context, char why[512]);
+void ledger_follow_release(struct ledger_follow *follow);
+
 /* Requests with this x-request-id, or Tollgate's own id in decimal; newest first, attempts with them. Strings
  * in the arena. Gives how many; -1: why. */
 struct ledger_story {

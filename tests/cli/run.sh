@@ -4,6 +4,7 @@ set -u
 tollgate=${TOLLGATE:-./tollgate}
 source=${TOLLGATE_SRCDIR:-.}
 make_state=${TOLLGATE_MAKE_STATE:-./tests/cli/make_state}
+make_ledger=${TOLLGATE_MAKE_LEDGER:-./tests/cli/make_ledger}
 work=$(mktemp -d) || exit 99
 trap 'rm -rf "$work"' EXIT
 bad=0 count=0
@@ -75,7 +76,7 @@ err '^usage:'
 expect 2 "$tollgate" chekc
 err 'did you mean check'
 expect 2 "$tollgate" --nonsense
-for command in ask check key models reset status pin; do
+for command in ask check key models reset status pin usage log show backup; do
         expect 0 "$tollgate" $command --help
         out "^usage: tollgate $command"
         expect 2 "$tollgate" $command --nonsense
@@ -126,9 +127,9 @@ out 'dates.conf: warning: a@2: gone since its sunset on 2020-01-01; its callers 
 out 'dates.conf: warning: a@2: strategy "cost", and prices say nothing of "old"$'
 out 'dates.conf: warning: a@2: the model "old" of provider "far" was to retire on 2020-02-02$'
 out 'dates.conf: warning: state: the folder .*/none: No such file or directory$'
-out 'good: 1 provider, 1 model, 0 accounts, 6 warnings$'
+out 'good: 1 provider, 1 model, 0 accounts, 7 warnings$'
 expect 0 "$tollgate" check -c "$work/dates.conf" --json
-out '"good":true,"errors":0,"warnings":6,.*"line":null,"text":"a@1: deprecated'
+out '"good":true,"errors":0,"warnings":7,.*"line":null,"text":"a@1: deprecated'
 
 # ---- key
 expect 0 "$tollgate" key new --name crm --account desk
@@ -433,6 +434,154 @@ if [ "$(id -u)" = 0 ] && id nobody >/dev/null 2>&1; then
                 expect 3 setpriv --reuid=nobody --clear-groups "$work/tollgate" status -c "$work/state.conf"
                 err 'state/file belongs to root: run this as root or as that user'
         fi
+fi
+
+# ---- usage, log, show, backup
+mkdir -m 700 "$work/books"
+cat >"$work/books.conf" <<END
+ledger = "$work/books/usage.db";
+providers = ( { name = "e"; dialect = "echo"; } );
+END
+for command in usage log 'show x' "backup $work/copy.db"; do
+        expect 3 "$tollgate" $command -c "$work/books.conf"
+        err 'books/usage.db: there is no ledger yet'
+        silent out
+done
+expect 1 test -e "$work/books/usage.db"
+echo 'ledger = "";' >"$work/none.conf"
+expect 3 "$tollgate" usage -c "$work/none.conf"
+err '`ledger` names no file'
+expect 0 "$make_ledger" "$work/books/usage.db"
+
+expect 0 "$tollgate" usage -c "$work/books.conf"
+out '^all  *4  *25\.0 %  *1007  *39\.7 %  *50  *(199|20[0-3]) ms  *1[12]\.[0-9]* s  0\.000000000002 EUR \+ 0\.0015 USD \(1 unpriced\)$'
+out '^requests  *4, 1 failed, 0 interrupted, 1 answered from the response cache$'
+out '^attempts  *4: 1 retries, 0 rescues, 0 hedges$'
+out '^tokens  *1007 in \(400 cached, 0 written to caches\), 50 out \(0 reasoning\)$'
+out '^cost  *0\.000000000002 EUR, saved by caches 0 EUR$'
+out '^cost  *0\.0015 USD, saved by caches 0\.00175 USD$'
+silent err
+expect 0 "$tollgate" usage -c "$work/books.conf" --by model
+[ "$(cut -d' ' -f1 "$work/out" | head -4 | tr '\n' ' ')" = 'model assistant search =cmd() ' ]; right $? 'models stand in the order of their cost'
+expect 0 "$tollgate" usage -c "$work/books.conf" --by user
+out '^al\\x1b\[2Jice '
+expect 1 grep -q "$(printf '\033')" "$work/out"
+expect 0 "$tollgate" usage -c "$work/books.conf" --by error
+out '^upstream_failed  *1 '
+expect 0 "$tollgate" usage -c "$work/books.conf" --by version
+out '^assistant@2026-11  *1 '
+expect 0 "$tollgate" usage -c "$work/books.conf" --by hour --zone Asia/Kolkata
+out '^2026-11-26 17:00  *2 '
+expect 0 "$tollgate" usage -c "$work/books.conf" --by day --since 2026-11-25 --until 2026-11-26T12:00:01Z
+out '^2026-11-25  *1 '
+out '^2026-11-26  *1 '
+out '^all  *2 '
+expect 0 "$tollgate" usage -c "$work/books.conf" --since '2026-11-26 13:00' --until '2026-11-26T13:00:01' --zone Europe/Berlin
+out '^all  *1 '
+for filter in '--account desk' '--model assistant' '--provider openai'; do
+        expect 0 "$tollgate" usage -c "$work/books.conf" $filter
+        out '^all  *2 '
+done
+expect 0 "$tollgate" usage -c "$work/books.conf" --user crm --account desk
+out '^all  *1 '
+expect 0 "$tollgate" usage -c "$work/books.conf" --account nobody
+out '^all  *0 '
+expect 0 "$tollgate" usage -c "$work/books.conf" --by account --json
+out '^\{"by":"account","lines":\[\{"key":"desk","requests":2,"errors":1,'
+out '"costs":\[\{"currency":"USD","amount":"0\.0015","saved":"0\.00025"\}\]'
+out '"total":\{"key":"","requests":4,.*"first_token_ms":\{"p50":[0-9]*,"p95":[0-9]*,"p99":[0-9]*\}'
+expect 0 "$tollgate" usage -c "$work/books.conf" --by day --json
+out '"key":"2026-11-24","starts":"2026-11-24T00:00:00\.000Z"'
+expect 0 "$tollgate" usage -c "$work/books.conf" --by account --csv
+out '^account,currency,cost,saved,requests,errors,'
+out "^\"'=cmd\(\)\",USD,0,0\.0015,1,0,"
+[ "$(tr -dc '\r' <"$work/out" | wc -c)" -eq 4 ]; right $? 'lines of CSV end as RFC 4180 says'
+for wrong in '--by nothing' '--json --csv' '--zone Nowhere/At_All' '--since yesterday' '--until 2026-02-29' '--since 2026-11-26T25:00' \
+        '--since 2026-11-26T10:00:00+01:00' 'desk'; do
+        expect 2 "$tollgate" usage -c "$work/books.conf" $wrong
+done
+expect 3 sh -c "'$tollgate' usage -c '$work/books.conf' >/dev/full"
+
+expect 0 "$tollgate" log -c "$work/books.conf"
+[ "$(sed 's/.* //' "$work/out" | tr '\n' ' ')" = 'mine-1 mine-2 mine-1 odd ' ]; right $? 'the log is in the order of time'
+out '^2026-11-24 12:00:00 desk  *assistant  *openai  *200 ok  *1000  *50  *900 ms 0\.0015 USD mine-1$'
+out '^2026-11-25 12:00:00 desk  *assistant  *-  *502 upstream_failed  .* unpriced  mine-2$'
+out ' ok, cached '
+expect 0 "$tollgate" log -c "$work/books.conf" -n 2 --model assistant
+[ "$(wc -l <"$work/out")" -eq 2 ]; right $? 'two of a model'
+expect 0 "$tollgate" log -c "$work/books.conf" -n 0
+silent out
+expect 0 "$tollgate" log -c "$work/books.conf" --errors
+out ' mine-2$'
+[ "$(wc -l <"$work/out")" -eq 1 ]; right $? 'errors only'
+expect 0 "$tollgate" log -c "$work/books.conf" --json --account shop
+out '^\{"id":"[0-9]{19}","time_ms":[0-9]*,"request_id":"odd","account":"shop","user":"al\\u001b\[2Jice",'
+for wrong in '-n x' '-n -1' '-n 1000001' 'desk'; do
+        expect 2 "$tollgate" log -c "$work/books.conf" $wrong
+done
+# A request that came before one that is shown, and ends after it.
+expect 0 "$make_ledger" "$work/books/usage.db" before 1000
+"$tollgate" log -f -n 1 -c "$work/books.conf" >"$work/followed" 2>"$work/err" </dev/null &
+following=$!
+wait_for() { # COUNT of lines
+        turns=0
+        while [ "$(wc -l <"$work/followed")" -lt "$1" ] && [ $turns -lt 600 ]; do
+                sleep 0.1
+                turns=$((turns + 1))
+        done
+}
+wait_for 1
+expect 0 "$make_ledger" "$work/books/usage.db" new 0
+wait_for 2
+expect 0 "$make_ledger" "$work/books/usage.db" slow 600000
+wait_for 3
+kill -TERM $following
+wait $following
+right $? 'log -f ends well at a signal'
+[ "$(sed 's/.* //' "$work/followed" | tr '\n' ' ')" = 'before new slow ' ]; right $? "all that end are shown once: $(cat "$work/followed")"
+
+expect 0 "$tollgate" show -c "$work/books.conf" mine-2
+out '^account  *desk$'
+out '^outcome  *error: upstream_failed, status 502$'
+out '^attempt 1, first, after 0 ms$'
+out '^attempt 2, failover, after 40 ms$'
+out '^  target  *claude/claude-opus-4-7$'
+out '^  outcome  *error: overloaded, status 529$'
+out '^cost  *no price is known$'
+silent err
+expect 0 "$tollgate" show -c "$work/books.conf" mine-1
+[ "$(grep -c '^request ' "$work/out")" -eq 2 ]; right $? 'both requests of an id that a caller gave twice'
+out '^  target  *openai/gpt-5\.5, served by gpt\\x1b\[31m-5\.5-red$'
+out '^tokens  *1000 in \(400 cached, 0 written to the cache\), 50 out$'
+out '^saved by caches  *0\.00025 USD$'
+out "^  provider's word  *0\.0016$"
+expect 1 grep -q "$(printf '\033')" "$work/out"
+expect 0 "$tollgate" show -c "$work/books.conf" --json mine-2
+out '^\[\{"id":"[0-9]*",.*"attempts":2,.*"attempt_rows":\[\{"request":"[0-9]*","n":1,.*"error":"overloaded".*\]\}\]$'
+number=$(sed 's/^\[{"id":"\([0-9]*\)".*/\1/' "$work/out")
+expect 0 "$tollgate" show -c "$work/books.conf" "$number"
+out '^request  *mine-2$'
+expect 1 "$tollgate" show -c "$work/books.conf" mine-3
+err 'no request in the ledger has this id'
+silent out
+expect 2 "$tollgate" show -c "$work/books.conf"
+
+expect 0 "$tollgate" backup -c "$work/books.conf" "$work/books/copy.db"
+expect 0 test "$(stat -c %a "$work/books/copy.db")" = 600
+expect 3 "$tollgate" backup -c "$work/books.conf" "$work/books/copy.db"
+err 'copy\.db: File exists'
+expect 3 "$tollgate" backup -c "$work/books.conf" "$work/nowhere/copy.db"
+expect 2 "$tollgate" backup -c "$work/books.conf"
+"$tollgate" usage -c "$work/books.conf" --by account --json >"$work/whole"
+sed "s,usage\.db,copy.db," "$work/books.conf" >"$work/copy.conf"
+expect 0 sh -c "'$tollgate' usage -c '$work/copy.conf' --by account --json | cmp - '$work/whole'"
+if [ "$(id -u)" = 0 ] && id nobody >/dev/null 2>&1; then
+        chmod 644 "$work/books.conf"
+        chown -R nobody "$work/books"
+        expect 0 "$tollgate" usage -c "$work/books.conf"
+        expect 0 sh -c "test -z \"\$(find '$work/books' ! -user nobody)\""
+        expect 0 "$tollgate" backup -c "$work/books.conf" "$work/books/other.db"
+        expect 0 test "$(stat -c %U "$work/books/other.db")" = nobody
 fi
 
 echo "$((count - bad)) of $count passed"
