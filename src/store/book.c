@@ -13,7 +13,7 @@
 #include "store/ledger_columns.h"
 #include "store/place.h"
 
-enum { SPOOLS = 1024, LINE_MAX_BYTES = SPOOL_RECORD_MAX, ATTEMPT_MAX_BYTES = 2048 };
+enum { SPOOLS = 1024, LINE_MAX_BYTES = SPOOL_RECORD_MAX, ATTEMPT_MAX_BYTES = 2048, ROW_BYTES = 3072 };
 
 /* ---- opening ---- */
 
@@ -162,7 +162,7 @@ bool book_begin(struct book *b, const struct ledger_row *row, const struct ledge
 {
         struct buf line;
         buf_init(&line, LINE_MAX_BYTES);
-        buf_reserve(&line, 1024);
+        buf_reserve(&line, ROW_BYTES);
         add_row(&line, row);
         add_attempt(&line, a);
         return append(b, SPOOL_BEGIN, row->id, &line);
@@ -189,7 +189,7 @@ bool book_end(struct book *b, const struct ledger_row *row, const struct ledger_
 {
         struct buf line;
         buf_init(&line, LINE_MAX_BYTES);
-        buf_reserve(&line, 1024);
+        buf_reserve(&line, ROW_BYTES);
         add_row(&line, row);
         for (size_t i = 0; i < count && i < BOOK_ATTEMPTS && line.len < LINE_MAX_BYTES - ATTEMPT_MAX_BYTES;
              i++)

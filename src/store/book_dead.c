@@ -67,11 +67,11 @@ static struct book_lost *add_request(struct recovery *r, struct book_open_reques
         return o->lost;
 }
 
-/* The strings outlive the spool's buffer. */
+/* Strings outlive the spool's buffer. */
 static struct spool_record kept_copy(struct recovery *r, const struct spool_record *record)
 {
         struct spool_record copy = *record;
-        copy.bytes = arena_strndup(r->arena, record->bytes, record->len);
+        copy.bytes = memcpy(arena_alloc(r->arena, record->len), record->bytes, record->len);
         return copy;
 }
 
@@ -80,7 +80,7 @@ static void take_begin(struct recovery *r, struct book_open_request *o, const st
         struct spool_record copy = kept_copy(r, record);
         struct ledger_row row;
         struct ledger_attempt attempt;
-        char *text = book_read_row(&copy, &row);
+        const char *text = book_read_row(&copy, &row);
         if (!text || !book_read_attempt(text, &copy, &attempt) || row.id != record->id ||
             attempt_of(o->lost, attempt.n) || (o->lost && o->lost->count == BOOK_ATTEMPTS))
                 return;

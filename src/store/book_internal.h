@@ -50,9 +50,9 @@ void book_empty(struct book *b);
 bool book_add(struct book *b, const struct spool_record *r);
 /* Rolls back, complains, and gives false. */
 bool book_give_up(struct book *b, enum book_trouble trouble);
-/* They read in place: strings point into the record. NULL and false: it is none. */
-char *book_read_row(const struct spool_record *r, struct ledger_row *row);
-char *book_read_attempt(char *text, const struct spool_record *r, struct ledger_attempt *a);
+/* Strings point into the record. NULL and false: it is none. */
+const char *book_read_row(const struct spool_record *r, struct ledger_row *row);
+const char *book_read_attempt(const char *text, const struct spool_record *r, struct ledger_attempt *a);
 
 /* ---- book_opens.c: the requests of a spool that have begun */
 struct book_open_request {

@@ -20,15 +20,15 @@ const struct ledger_column book_alert_columns[BOOK_ALERT_COLUMNS] = {
 
 /* ---- records that are whole ---- */
 
-char *book_read_row(const struct spool_record *r, struct ledger_row *row)
+const char *book_read_row(const struct spool_record *r, struct ledger_row *row)
 {
         return ledger_decode(ledger_request_columns, ledger_request_column_count, r->bytes, r->bytes + r->len,
                              row);
 }
 
-char *book_read_attempt(char *text, const struct spool_record *r, struct ledger_attempt *a)
+const char *book_read_attempt(const char *text, const struct spool_record *r, struct ledger_attempt *a)
 {
-        char *end = r->bytes + r->len;
+        const char *end = r->bytes + r->len;
         return text && text < end
                        ? ledger_decode(ledger_attempt_columns, ledger_attempt_column_count, text, end, a)
                        : NULL;
@@ -40,7 +40,7 @@ static bool add_request(struct book *b, const struct spool_record *r)
         struct ledger_row row;
         struct ledger_attempt attempts[BOOK_ATTEMPTS];
         size_t count = 0;
-        char *text = book_read_row(r, &row);
+        const char *text = book_read_row(r, &row);
         if (!text) {
                 book_complain(b, BOOK_UNREADABLE, "a record of the spool is left out");
                 return true;

@@ -105,7 +105,7 @@ const struct ledger_column ledger_progress_columns[] = {
 const size_t ledger_progress_column_count = COUNT(ledger_progress_columns);
 #undef ROW
 
-/* ---- text ---- */
+/* ---- what is kept of a text ---- */
 
 size_t ledger_text_len(const char *text, size_t most)
 {
@@ -117,101 +117,122 @@ size_t ledger_text_len(const char *text, size_t most)
         return whole ? whole : len;
 }
 
-static void put_int(struct buf *out, int64_t value)
+/* ---- numbers: seven bits a byte, the sign in the lowest, so that small ones take one byte ---- */
+
+enum { NUMBER_MAX = 10 };
+
+static char *put_number(char *out, uint64_t n)
 {
-        char text[24], *end = text + sizeof text, *s = end;
-        uint64_t n = value < 0 ? -(uint64_t)value : (uint64_t)value;
-        if (!value)
-                return;
-        for (; n; n /= 10)
-                *--s = (char)('0' + n % 10);
-        if (value < 0)
-                *--s = '-';
-        buf_add(out, s, (size_t)(end - s));
+        for (; n >= 0x80; n >>= 7)
+                *out++ = (char)(n | 0x80);
+        *out++ = (char)n;
+        return out;
 }
 
-static void put_text(struct buf *out, const char *s, size_t most)
+static const char *get_number(const char *s, const char *end, uint64_t *out)
 {
-        size_t len = ledger_text_len(s, most);
-        while (len) {
-                size_t plain = 0;
-                while (plain < len && s[plain] != '\t' && s[plain] != '\n' && s[plain] != '\\')
-                        plain++;
-                buf_add(out, s, plain);
-                s += plain;
-                len -= plain;
-                if (len) {
-                        buf_addc(out, '\\');
-                        buf_addc(out, *s == '\t' ? 't' : *s == '\n' ? 'n' : '\\');
-                        s++;
-                        len--;
-                }
+        *out = 0;
+        for (unsigned shift = 0; s < end && shift < 64; shift += 7) {
+                unsigned char c = (unsigned char)*s++;
+                *out |= (uint64_t)(c & 0x7f) << shift;
+                if (c < 0x80)
+                        return s;
         }
+        return NULL;
 }
+
+static uint64_t folded(int64_t n)
+{
+        return (uint64_t)n << 1 ^ (uint64_t)(n >> 63);
+}
+
+static int64_t unfolded(uint64_t n)
+{
+        return (int64_t)(n >> 1 ^ -(n & 1));
+}
+
+/* ---- texts: their length and one, 0 for none; the bytes; a NUL ---- */
+
+static char *put_text(char *out, const char *s, size_t len)
+{
+        if (!s)
+                return put_number(out, 0);
+        out = put_number(out, len + 1);
+        memcpy(out, s, len);
+        out[len] = '\0';
+        return out + len + 1;
+}
+
+static const char *get_text(const char *s, const char *end, const char **out)
+{
+        uint64_t len;
+        *out = NULL;
+        s = get_number(s, end, &len);
+        if (!s || !len)
+                return s;
+        if ((uint64_t)(end - s) < len || s[len - 1])
+                return NULL;
+        *out = s;
+        return s + len;
+}
+
+/* ---- rows ---- */
 
 bool ledger_encode(const struct ledger_column *columns, size_t count, const void *row, struct buf *out)
 {
+        size_t most = NUMBER_MAX;
+        for (size_t i = 0; i < count; i++)
+                most += columns[i].most + NUMBER_MAX + 1;
+        if (!buf_reserve(out, most))
+                return false;
+        char *at = put_number(out->data + out->len, count);
         for (size_t i = 0; i < count; i++) {
-                const void *at = (const char *)row + columns[i].offset;
-                if (columns[i].type == LEDGER_INT)
-                        put_int(out, *(const int64_t *)at);
-                else
-                        put_text(out, *(const char *const *)at, columns[i].most);
-                buf_addc(out, '\t');
-        }
-        return buf_addc(out, '\n');
-}
-
-static bool get_int(const char *s, const char *end, int64_t *out)
-{
-        bool minus = s < end && *s == '-';
-        *out = 0;
-        for (s += minus; s < end; s++) {
-                if (*s < '0' || *s > '9' || __builtin_mul_overflow(*out, 10, out) ||
-                    __builtin_sub_overflow(*out, *s - '0', out)) /* downwards: INT64_MIN has no positive */
-                        return false;
-        }
-        return minus || !__builtin_sub_overflow((int64_t)0, *out, out);
-}
-
-/* Ends it with NUL in place of the tab. */
-static const char *get_text(char *s, char *end)
-{
-        char *to = s;
-        *end = '\0';
-        if (s == end)
-                return NULL;
-        if (!memchr(s, '\\', (size_t)(end - s)))
-                return s;
-        for (char *from = s; from < end; from++) {
-                if (*from == '\\' && from + 1 < end) {
-                        from++;
-                        *to++ = *from == 't' ? '\t' : *from == 'n' ? '\n' : *from;
+                const void *member = (const char *)row + columns[i].offset;
+                if (columns[i].type == LEDGER_INT) {
+                        at = put_number(at, folded(*(const int64_t *)member));
                 } else {
-                        *to++ = *from;
+                        const char *text = *(const char *const *)member;
+                        at = put_text(at, text, ledger_text_len(text, columns[i].most));
                 }
         }
-        *to = '\0';
-        return s;
+        *at = '\0';
+        out->len = (size_t)(at - out->data);
+        return true;
 }
 
-char *ledger_decode(const struct ledger_column *columns, size_t count, char *text, char *end, void *row)
+static const char *get_member(const struct ledger_column *column, const char *at, const char *end,
+                              void *member)
 {
-        char *line = memchr(text, '\n', (size_t)(end - text));
-        if (!line)
+        uint64_t n;
+        if (column->type == LEDGER_TEXT)
+                return get_text(at, end, member);
+        at = get_number(at, end, &n);
+        if (at)
+                *(int64_t *)member = unfolded(n);
+        return at;
+}
+
+static void set_nothing(const struct ledger_column *column, void *member)
+{
+        if (column->type == LEDGER_TEXT)
+                *(const char **)member = NULL;
+        else
+                *(int64_t *)member = 0;
+}
+
+const char *ledger_decode(const struct ledger_column *columns, size_t count, const char *at, const char *end,
+                          void *row)
+{
+        uint64_t there;
+        at = get_number(at, end, &there);
+        if (!at || there > count)
                 return NULL;
-        for (size_t i = 0; i < count; i++) {
-                void *at = (char *)row + columns[i].offset;
-                char *stop = text < line ? memchr(text, '\t', (size_t)(line - text)) : NULL;
-                if (text < line && !stop)
-                        return NULL;
-                if (columns[i].type == LEDGER_TEXT)
-                        *(const char **)at = stop ? get_text(text, stop) : NULL;
-                else if (!stop)
-                        *(int64_t *)at = 0;
-                else if (!get_int(text, stop, at))
-                        return NULL;
-                text = stop ? stop + 1 : line;
+        for (size_t i = 0; at && i < count; i++) {
+                void *member = (char *)row + columns[i].offset;
+                if (i < there)
+                        at = get_member(&columns[i], at, end, member);
+                else
+                        set_nothing(&columns[i], member);
         }
-        return line + 1;
+        return at;
 }

@@ -53,25 +53,26 @@ static off_t half_at(const struct spool *s, uint64_t epoch)
         return HEADER_BYTES + (off_t)(epoch & 1) * s->most;
 }
 
-static uint64_t mix(uint64_t h, uint64_t word)
+/* Two words by one multiplication, as wyhash does: against accidents, not against forgers. */
+static uint64_t mix(uint64_t h, uint64_t a, uint64_t b)
 {
-        h = (h ^ word) * UINT64_C(0x9E3779B97F4A7C15);
-        return h ^ h >> 29;
+        unsigned __int128 product = (unsigned __int128)(a ^ UINT64_C(0xa0761d6478bd642f)) *
+                                    (b ^ h ^ UINT64_C(0xe7037ed1a0b428db));
+        return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
 static uint64_t checksum_of(uint64_t epoch, int64_t place, const struct record_head *head, const char *bytes)
 {
-        uint64_t h = mix(mix(mix(epoch, (uint64_t)place), (uint64_t)head->kind << 32 | head->len),
-                         (uint64_t)head->id);
+        uint64_t words[2], h = mix(0, epoch, (uint64_t)place);
         size_t i = 0;
-        for (; i + 8 <= head->len; i += 8) {
-                uint64_t word;
-                memcpy(&word, bytes + i, 8);
-                h = mix(h, word);
+        h = mix(h, (uint64_t)head->kind << 32 | head->len, (uint64_t)head->id);
+        for (; i + sizeof words <= head->len; i += sizeof words) {
+                memcpy(words, bytes + i, sizeof words);
+                h = mix(h, words[0], words[1]);
         }
-        uint64_t rest = 0;
-        memcpy(&rest, bytes + i, head->len - i);
-        return mix(h, rest) | 1;
+        memset(words, 0, sizeof words);
+        memcpy(words, bytes + i, head->len - i);
+        return mix(h, words[0], words[1]) | 1;
 }
 
 static bool write_at(int fd, const void *bytes, size_t len, off_t at)
@@ -120,7 +121,7 @@ static uint64_t next_epoch(struct spool *s)
 
 static uint64_t header_sum(const struct spool_header *h)
 {
-        return mix(mix(mix(0, h->epoch), (uint64_t)h->most), 1) | 1;
+        return mix(1, h->epoch, (uint64_t)h->most) | 1;
 }
 
 static bool write_header(struct spool *s, uint64_t epoch)
@@ -158,22 +159,11 @@ static ssize_t read_some(struct spool *s, int64_t from, int64_t end)
         return n;
 }
 
-/* Ended by NUL while fn looks. */
-static bool give(int64_t place, char *at, const struct record_head *head, spool_fn *fn, void *context)
-{
-        char *bytes = at + sizeof *head, behind = bytes[head->len];
-        const struct spool_record r = {(enum spool_kind)head->kind, head->id, place, bytes, head->len};
-        bytes[head->len] = '\0';
-        bool go_on = fn(&r, context);
-        bytes[head->len] = behind;
-        return go_on;
-}
-
 /* What is no record is passed over, word by word; or it ends the reading (first_gap). */
 static int64_t scan(struct spool *s, int64_t from, int64_t end, bool first_gap, spool_fn *fn, void *context)
 {
         enum { WHOLE = SPOOL_RECORD_MAX + sizeof(struct record_head) };
-        struct record_head head;
+        struct record_head head = {0};
         while (from < end) {
                 ssize_t n = read_some(s, from, end);
                 if (n < 0)
@@ -182,7 +172,9 @@ static int64_t scan(struct spool *s, int64_t from, int64_t end, bool first_gap, 
                 int64_t at = 0;
                 while (at < n && (last || n - at >= WHOLE)) {
                         bool fits = record_fits(s, from + at, s->read + at, n - at, &head);
-                        if (fits ? !give(from + at, s->read + at, &head, fn, context) : first_gap)
+                        const struct spool_record r = {(enum spool_kind)head.kind, head.id, from + at,
+                                                       s->read + at + sizeof head, head.len};
+                        if (fits ? !fn(&r, context) : first_gap)
                                 return from + at;
                         at += fits ? padded(head.len) : ALIGN;
                 }
@@ -284,7 +276,7 @@ static enum look look(struct spool *s, int64_t most)
 static struct spool *spool_new(int fd)
 {
         struct spool *s = calloc(1, sizeof *s);
-        if (!s || !(s->read = malloc(READ_BYTES + 1)))
+        if (!s || !(s->read = malloc(READ_BYTES)))
                 abort();
         s->fd = fd;
         pthread_mutex_init(&s->lock, NULL);

@@ -50,7 +50,7 @@ bool spool_append(struct spool *s, enum spool_kind kind, int64_t id, const char 
 struct spool_record {
         enum spool_kind kind;
         int64_t id, at; /* at: its place in the half */
-        char *bytes;    /* may be changed by who reads; a NUL stands behind them */
+        const char *bytes;
         size_t len;
 };
 typedef bool spool_fn(const struct spool_record *r, void *context);
