@@ -41,6 +41,7 @@ struct answer_context {
         const char *version, *provider; /* NULL: not known yet */
         int64_t created;    /* unix seconds, for dialects that want one when the provider gave none */
         int64_t latency_ms; /* plain */
+        const char *home;   /* HTML: from the path that was asked to the mount, "./" or "../"; NULL: "./" */
         bool stream_usage;  /* openai: write the usage chunk */
         bool embed_base64, embed_batch;
         const char *cost,

@@ -65,6 +65,7 @@ void plain_write_page(const struct answer_context *c, const struct plain_answer 
 void plain_write_vectors_page(const struct answer_context *c, const struct embed_reply *reply,
                               struct buf *out);
 void plain_write_error_page(const struct answer_context *c, const struct err *e, struct buf *out);
+const char *plain_finish_word(enum chat_finish finish);
 void plain_write_answer(const struct answer_context *c, const struct plain_answer *answer, struct buf *out);
 
 #endif

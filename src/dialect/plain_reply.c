@@ -7,7 +7,7 @@
 /* All that one answer may hold; providers' answers are capped far below (max_bytes of the transport). */
 enum { TEXT_MAX = 256 << 20, CALLS_MAX = 256 };
 
-static const char *finish_word(enum chat_finish finish)
+const char *plain_finish_word(enum chat_finish finish)
 {
         switch (finish) {
         case FINISH_LENGTH: return "length";
@@ -74,7 +74,7 @@ void plain_write_answer(const struct answer_context *c, const struct plain_answe
         jw_object(&w);
         write_head(&w, c, answer->id, answer->served_model);
         jw_key_str(&w, "text", answer->text);
-        jw_key_string(&w, "finish", finish_word(answer->finish));
+        jw_key_string(&w, "finish", plain_finish_word(answer->finish));
         write_calls(&w, c->arena, answer->calls);
         write_usage(&w, &answer->usage);
         write_cost(&w, c);

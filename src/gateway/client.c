@@ -194,6 +194,7 @@ static const char *reason(int status)
         } reasons[] = {
                 {200, "OK"},
                 {204, "No Content"},
+                {308, "Permanent Redirect"},
                 {400, "Bad Request"},
                 {401, "Unauthorized"},
                 {403, "Forbidden"},
@@ -219,6 +220,25 @@ static const char page_policy[] = "default-src 'none'; script-src 'self'; style-
                                   "data: blob:; connect-src 'self'; "
                                   "form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
+static bool has_own_header(const struct client *c, const char *name)
+{
+        for (size_t i = 0; i < c->own_count; i++) {
+                if (strcasecmp(c->own[i].name, name) == 0)
+                        return true;
+        }
+        return false;
+}
+
+/* No `no-referrer`: the forms of a page would then come with `Origin: null` (SECURITY item 3). */
+static void add_page_headers(struct buf *head, const struct relay_head *h)
+{
+        if (!h->content_type || strncmp(h->content_type, "text/html", 9) != 0)
+                return;
+        add_header(head, "content-security-policy", page_policy);
+        add_header(head, "referrer-policy", "same-origin");
+        add_header(head, "cross-origin-opener-policy", "same-origin");
+}
+
 static bool begin(void *context, const struct relay_head *h)
 {
         struct client *c = context;
@@ -230,12 +250,12 @@ static bool begin(void *context, const struct relay_head *h)
         buf_addf(&head, "Status: %d %s\r\n", h->status, reason(h->status));
         if (h->content_type && h->status != 204)
                 add_header(&head, "Content-Type", h->content_type);
-        add_header(&head, "cache-control", h->stream ? "no-cache" : "private, no-store");
+        if (!has_own_header(c, "cache-control"))
+                add_header(&head, "cache-control", h->stream ? "no-cache" : "private, no-store");
         if (h->stream)
                 add_header(&head, "x-accel-buffering", "no");
         add_header(&head, "x-content-type-options", "nosniff");
-        if (h->content_type && strncmp(h->content_type, "text/html", 9) == 0)
-                add_header(&head, "content-security-policy", page_policy);
+        add_page_headers(&head, h);
         for (size_t i = 0; i < c->own_count; i++)
                 add_header(&head, c->own[i].name, c->own[i].value);
         for (size_t i = 0; i < h->header_count && i < RELAY_HEADERS_MAX; i++)

@@ -28,7 +28,7 @@ void client_body_done(struct client *c);
 /* The callbacks that the relay writes through; owned by the client. */
 const struct relay_client *client_sink(struct client *c);
 /* Headers that go out with every answer (x-request-id, CORS, …), set before the answer begins. Values must be
- * safe. */
+ * safe. A cache-control among them stands in place of "private, no-store". */
 void client_set_header(struct client *c, const char *name, const char *value);
 bool client_began(const struct client *c);
 void client_log_line(void *client, const char *line,

@@ -49,6 +49,8 @@ bool handle_metrics(struct exchange *x, struct err *err);
 struct relay_env exchange_env(struct exchange *x);
 /* Puts the request's id into the answer's headers and context. */
 void exchange_tell_id(struct exchange *x);
+/* Does an operator ask? For an endpoint that is not theirs alone. */
+bool exchange_by_operator(struct exchange *x);
 /* Sends a whole answer with status 200. */
 void exchange_answer(struct exchange *x, const char *content_type, struct str body);
 

@@ -79,17 +79,35 @@ static void set_cors(struct exchange *x, const char *allow)
 
 /* ---- the columns of the table ---- */
 
+static bool is_operator(const struct exchange *x, const struct credentials *given, bool believe)
+{
+        struct operator_input in = {.user = given->key || given->key_conflict ? NULL : given->user,
+                                    .account = x->identity.account};
+        operator_read_peer(&in, x->client, believe);
+        return operator_is(x->config, &in);
+}
+
+static bool believes_server(const struct exchange *x)
+{
+        return !x->gateway->socket_is_remote || x->config->trust_web_server;
+}
+
+bool exchange_by_operator(struct exchange *x)
+{
+        struct credentials given;
+        bool believe = believes_server(x);
+        credentials_read(&given, x->arena, x->client, NULL, believe);
+        return is_operator(x, &given, believe);
+}
+
 /* found: what account_find() said; its error stands where nothing else makes the caller an operator. */
 static bool check_operator(struct exchange *x, const struct credentials *given, bool believe, bool found,
                            struct err *err)
 {
-        struct operator_input in = {.user = given->key || given->key_conflict ? NULL : given->user,
-                                    .account = x->identity.account};
         /* A key that is no good is refused, whatever else would do. */
         if (!found && (given->key || given->key_conflict))
                 return false;
-        operator_read_peer(&in, x->client, believe);
-        if (operator_is(x->config, &in)) {
+        if (is_operator(x, given, believe)) {
                 *err = (struct err){0};
                 return true;
         }
@@ -107,7 +125,7 @@ static bool check_access(struct exchange *x, struct err *err)
         struct guard_input page;
         if (e->access == ACCESS_OPEN)
                 return true;
-        bool believe = !x->gateway->socket_is_remote || x->config->trust_web_server;
+        bool believe = believes_server(x);
         credentials_read(&given, x->arena, x->client, e->key_in_query ? &x->request.query : NULL, believe);
         bool found = account_find(x->config, &given, clock_unix(), x->arena, &x->identity, err);
         if (e->access == ACCESS_OPERATOR)
@@ -346,9 +364,19 @@ void exchange_tell_id(struct exchange *x)
         x->answer.id_seed = r->unique + LEDGER_ID_MARK; /* dialects have marks of their own */
 }
 
+/* One step up for each folder of the path. */
+static const char *way_home(struct arena *a, const char *path)
+{
+        struct buf *way = buf_in_arena(a, 4096);
+        for (const char *s = path && *path ? path + 1 : ""; (s = strchr(s, '/')); s++)
+                buf_adds(way, "../");
+        return way->len && !way->failed ? way->data : "./";
+}
+
 static void set_answer(struct exchange *x)
 {
-        x->answer = (struct answer_context){.arena = x->arena, .created = clock_unix()};
+        x->answer = (struct answer_context){
+                .arena = x->arena, .created = clock_unix(), .home = way_home(x->arena, x->request.path)};
         exchange_tell_id(x);
         make_input(x);
         bool stream = x->match.endpoint && x->match.endpoint->stream;

@@ -9,5 +9,7 @@ struct page_data {
         size_t len;
 };
 extern const struct page_data page_data[];
+/* A checksum of them all, which stands where they have {{version}}. */
+extern const char page_version[];
 
 #endif

@@ -58,6 +58,19 @@ bool usage_report(struct ledger *l, const struct usage_filter *f, enum usage_by 
 
 /* The id behind which the last `most` rows of the filter lie; -1: why. */
 int64_t ledger_last(struct ledger *l, const struct usage_filter *f, int64_t most, char why[512]);
+/*
+ * Over time: `count` stretches that begin at starts_ms (rising; the first one is the filter's since, the last
+ * one ends with its until), told apart by one more thing (not a time), all in one pass over the rows.
+ */
+struct usage_series {
+        struct usage_line *times;  /* one for each stretch, percentiles with them; key "" */
+        struct usage_report keys;  /* the whole, by the other thing */
+        struct usage_line **cells; /* cells[k][t]: of keys.lines[k] in stretch t, without percentiles;
+                                      cells[k] NULL: of one name too many */
+};
+bool usage_series(struct ledger *l, const struct usage_filter *f, const int64_t *starts_ms, size_t count,
+                  enum usage_by by, struct arena *a, struct usage_series *out, char why[512]);
+
 /* Rows of the filter in the order of their ids, from after_id on, at most `most`; strings live during the
  * call of fn. Gives the last id, or -1: why. */
 int64_t ledger_each(struct ledger *l, const struct usage_filter *f, int64_t after_id, int64_t most,

@@ -6,7 +6,14 @@
 #include "store/ledger_filter.h"
 #include "store/usage_times.h"
 
-enum { SQL_MAX = 4096, KEY_MAX = 512, LINES_MAX = 100000, MINUTE_MS = 60000, HOUR_MS = 3600000 };
+enum {
+        SQL_MAX = 4096,
+        KEY_MAX = 512,
+        LINES_MAX = 100000,
+        CELLS_MAX = 500,
+        MINUTE_MS = 60000,
+        HOUR_MS = 3600000
+};
 
 const char *usage_by_name(enum usage_by by)
 {
@@ -203,9 +210,8 @@ static size_t row_group(struct report *r, sqlite3_stmt *s)
         return group_of(r, one, strlen(one), 0);
 }
 
-static void add_to(struct report *r, struct group *g, sqlite3_stmt *s)
+static void add_counts(struct report *r, struct usage_line *l, sqlite3_stmt *s)
 {
-        struct usage_line *l = &g->line;
         const char *outcome = text(s, C_OUTCOME);
         l->requests++;
         l->errors += strcmp(outcome, "error") == 0;
@@ -228,6 +234,11 @@ static void add_to(struct report *r, struct group *g, sqlite3_stmt *s)
                 sum->cost_pico += cost;
                 sum->saved_pico += saved;
         }
+}
+
+static void add_to(struct report *r, struct group *g, sqlite3_stmt *s)
+{
+        add_counts(r, &g->line, s);
         usage_times_add(&g->first, r->arena, sqlite3_column_int64(s, C_FIRST));
         usage_times_add(&g->total, r->arena, sqlite3_column_int64(s, C_TOTAL));
 }
@@ -285,17 +296,37 @@ static int by_cost(const void *a, const void *b)
         return strcmp(x->key, y->key);
 }
 
+static sqlite3_stmt *prepare(struct ledger *l, const struct usage_filter *f, enum usage_by by, char why[512])
+{
+        struct buf sql;
+        buf_init(&sql, SQL_MAX);
+        buf_addf(&sql, "SELECT %s, %s FROM requests WHERE 1", columns, key_columns[by]);
+        ledger_filter_sql(f, &sql);
+        return ledger_filtered(l, &sql, f, why);
+}
+
+/* Lines in order, and the total. */
+static void conclude(struct report *r, struct usage_report *out)
+{
+        struct group all = {.line = {.key = ""}};
+        *out = (struct usage_report){.lines = arena_alloc(r->arena, (r->count + 1) * sizeof *out->lines),
+                                     .count = r->by == USAGE_ALL ? 0 : r->count};
+        for (size_t i = 0; i < r->count; i++) {
+                add_group(r, &all, &r->groups[i]);
+                finish(&r->groups[i]);
+                out->lines[i] = r->groups[i].line;
+        }
+        finish(&all);
+        out->total = all.line;
+        qsort(out->lines, out->count, sizeof *out->lines, by_cost);
+}
+
 bool usage_report(struct ledger *l, const struct usage_filter *f, enum usage_by by, const struct zone *zone,
                   struct arena *a, struct usage_report *out, char why[512])
 {
         struct report r = {.arena = a, .by = by, .zone = zone};
-        struct group all = {.line = {.key = ""}};
-        struct buf sql;
+        sqlite3_stmt *s = prepare(l, f, by, why);
         int code;
-        buf_init(&sql, SQL_MAX);
-        buf_addf(&sql, "SELECT %s, %s FROM requests WHERE 1", columns, key_columns[by]);
-        ledger_filter_sql(f, &sql);
-        sqlite3_stmt *s = ledger_filtered(l, &sql, f, why);
         if (!s)
                 return false;
         while ((code = sqlite3_step(s)) == SQLITE_ROW) {
@@ -305,16 +336,79 @@ bool usage_report(struct ledger *l, const struct usage_filter *f, enum usage_by 
         sqlite3_finalize(s);
         if (code != SQLITE_DONE)
                 return ledger_failed(l, why);
+        conclude(&r, out);
+        return true;
+}
 
-        *out = (struct usage_report){.lines = arena_alloc(a, (r.count + 1) * sizeof *out->lines),
-                                     .count = by == USAGE_ALL ? 0 : r.count};
-        for (size_t i = 0; i < r.count; i++) {
-                add_group(&r, &all, &r.groups[i]);
-                finish(&r.groups[i]);
-                out->lines[i] = r.groups[i].line;
+/* ---- over time ---- */
+
+/* The stretch that holds a moment; the first one also what is before it. */
+static size_t stretch_of(const int64_t *starts_ms, size_t count, int64_t ms)
+{
+        size_t low = 0, high = count;
+        while (high - low > 1) {
+                size_t middle = low + (high - low) / 2;
+                *(starts_ms[middle] <= ms ? &low : &high) = middle;
         }
-        finish(&all);
-        out->total = all.line;
-        qsort(out->lines, out->count, sizeof *out->lines, by_cost);
+        return low;
+}
+
+/* Names without end are none that a chart shows: from the CELLS_MAX-th on a key has no cells. */
+static struct usage_line *cell_of(struct report *keys, struct usage_line **cells, size_t count,
+                                  size_t stretch)
+{
+        size_t k = keys->last;
+        if (k >= CELLS_MAX)
+                return NULL;
+        if (!cells[k]) {
+                cells[k] = arena_alloc(keys->arena, count * sizeof **cells);
+                for (size_t i = 0; i < count; i++)
+                        cells[k][i].key = "";
+        }
+        return &cells[k][stretch];
+}
+
+static struct usage_line **sorted_cells(struct report *keys, struct usage_line **cells,
+                                        const struct usage_report *report)
+{
+        struct usage_line **out = arena_alloc(keys->arena, (report->count + 1) * sizeof(struct usage_line *));
+        for (size_t i = 0; i < report->count; i++) {
+                size_t k = group_of(keys, report->lines[i].key, strlen(report->lines[i].key), 0);
+                out[i] = k < CELLS_MAX ? cells[k] : NULL;
+        }
+        return out;
+}
+
+bool usage_series(struct ledger *l, const struct usage_filter *f, const int64_t *starts_ms, size_t count,
+                  enum usage_by by, struct arena *a, struct usage_series *out, char why[512])
+{
+        struct report keys = {.arena = a, .by = by};
+        struct group *times = arena_alloc(a, (count + 1) * sizeof *times);
+        struct usage_line **cells = arena_alloc(a, CELLS_MAX * sizeof(struct usage_line *));
+        sqlite3_stmt *s = prepare(l, f, by, why);
+        int code;
+        if (!s)
+                return false;
+        while ((code = sqlite3_step(s)) == SQLITE_ROW) {
+                size_t stretch = stretch_of(starts_ms, count, sqlite3_column_int64(s, C_ID) >> 20);
+                keys.last = row_group(&keys, s);
+                struct usage_line *cell = cell_of(&keys, cells, count, stretch);
+                add_to(&keys, &keys.groups[keys.last], s);
+                add_to(&keys, &times[stretch], s);
+                if (cell)
+                        add_counts(&keys, cell, s);
+        }
+        sqlite3_finalize(s);
+        if (code != SQLITE_DONE)
+                return ledger_failed(l, why);
+        conclude(&keys, &out->keys);
+        out->cells = sorted_cells(&keys, cells, &out->keys);
+        out->times = arena_alloc(a, (count + 1) * sizeof *out->times);
+        for (size_t i = 0; i < count; i++) {
+                finish(&times[i]);
+                times[i].line.key = "";
+                times[i].line.starts_ms = starts_ms[i];
+                out->times[i] = times[i].line;
+        }
         return true;
 }
