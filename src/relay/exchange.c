@@ -170,7 +170,7 @@ void exchange_open(struct exchange *x, struct upstream_lane *lane)
         struct attempt *at = x->attempt;
         struct arena *a = at->run->call->arena;
         struct transfer_request request;
-        provider_prepare(a, at->target->provider, at->dialect, x->wire, &request);
+        provider_prepare(a, at->target->provider, at->dialect, x->wire, at->run->call->trace, &request);
         request.max_bytes = x->stream ? STREAM_BYTES_MAX : ANSWER_BYTES_MAX;
         const struct transfer_sink sink = {
                 .context = x->bytes ? x->context : x,

@@ -12,7 +12,7 @@
 #define USER_AGENT "tollgate"
 #endif
 
-enum { OWN_HEADERS = 4 };
+enum { OWN_HEADERS = 5 };
 
 struct header_set {
         struct wire_header *at;
@@ -41,7 +41,7 @@ static const struct credential_row {
 };
 
 void provider_prepare(struct arena *a, const struct config_provider *p, const struct dialect *d,
-                      const struct wire_request *wire, struct transfer_request *out)
+                      const struct wire_request *wire, const char *trace, struct transfer_request *out)
 {
         const struct credential_row *credential = &credential_rows[d->id];
         struct header_set set = {.count = 0};
@@ -49,6 +49,8 @@ void provider_prepare(struct arena *a, const struct config_provider *p, const st
         set.at = arena_alloc(a, (OWN_HEADERS + wire->header_count + p->header_count) * sizeof *set.at);
         header_put(&set, "content-type", "application/json");
         header_put(&set, "user-agent", USER_AGENT);
+        if (trace)
+                header_put(&set, "traceparent", trace);
         if (p->key && *p->key && credential->header)
                 header_put(&set, credential->header, arena_printf(a, "%s%s", credential->prefix, p->key));
         for (size_t i = 0; i < wire->header_count; i++)

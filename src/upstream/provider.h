@@ -8,8 +8,9 @@
 #include "upstream/transport.h"
 
 /* URL, credentials (openai: Authorization Bearer; anthropic: x-api-key; gemini: x-goog-api-key), the
- * provider's own headers (which win), user-agent. The body stays the wire request's. */
+ * provider's own headers (which win), user-agent, and trace (traceparent; NULL: none). The body stays the
+ * wire request's. */
 void provider_prepare(struct arena *a, const struct config_provider *p, const struct dialect *d,
-                      const struct wire_request *wire, struct transfer_request *out);
+                      const struct wire_request *wire, const char *trace, struct transfer_request *out);
 
 #endif

@@ -161,10 +161,11 @@ eachServer('ledger', options, (s) => {
                 assert.equal(query(s.config.ledger, 'SELECT * FROM requests WHERE request_id = ?', headers['x-request-id']).length, 0);
         });
 
-        test('a traceparent is kept where it is one', async () => {
+        test('a traceparent is kept and passed on where it is one', async () => {
                 s.fake.allowHeaders = ['traceparent'];
                 const r = await ask('/v1/chat/completions', { model: 'gpt', messages }, { headers: { traceparent: trace } });
                 assert.equal((await row(r.headers)).trace, trace);
+                assert.equal(s.fake.last('gpt-4o').headers.traceparent, trace);
                 assert.match(s.server.errorLog(), new RegExp(`${r.headers['x-request-id']}.* trace=${trace}`));
                 const bad = await ask('/v1/chat/completions', { model: 'gpt', messages }, { headers: { traceparent: trace.toUpperCase() } });
                 assert.equal(bad.status, 200);

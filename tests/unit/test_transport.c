@@ -701,7 +701,7 @@ static void test_prepare(void **state)
                                             .headers = {{"anthropic-version", "2023-06-01"}},
                                             .header_count = 1};
                 struct transfer_request out;
-                provider_prepare(a, &p, &d, &wire, &out);
+                provider_prepare(a, &p, &d, &wire, NULL, &out);
                 assert_string_equal(out.url, "https://api.example/v1/chat?x=%20");
                 assert_string_equal(out.method, "POST");
                 assert_string_equal(out.proxy, "http://proxy");
