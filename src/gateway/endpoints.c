@@ -45,7 +45,6 @@ static const struct endpoint endpoints[] = {
         {"GET", "/status", DIALECT_PLAIN, .handle = handle_page, .access = ACCESS_OPERATOR},
         {"GET", "/page.css", DIALECT_PLAIN, .handle = handle_page, .access = ACCESS_OPEN},
         {"GET", "/try.js", DIALECT_PLAIN, .handle = handle_page, .access = ACCESS_OPEN},
-        {"GET", "/chart.js", DIALECT_PLAIN, .handle = handle_page, .access = ACCESS_OPEN},
         {"GET", "/status.js", DIALECT_PLAIN, .handle = handle_page, .access = ACCESS_OPEN},
         {"GET", "/status/history.json", DIALECT_PLAIN, .handle = handle_history, .access = ACCESS_OPERATOR},
         {"GET", "/status/history.csv", DIALECT_PLAIN, .handle = handle_history_csv,

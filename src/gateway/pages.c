@@ -15,7 +15,6 @@ static const struct page_file {
         {"/status", "status.html", "text/html; charset=utf-8"},
         {"/page.css", "page.css", "text/css; charset=utf-8"},
         {"/try.js", "try.js", "text/javascript; charset=utf-8"},
-        {"/chart.js", "chart.js", "text/javascript; charset=utf-8"},
         {"/status.js", "status.js", "text/javascript; charset=utf-8"},
 };
 

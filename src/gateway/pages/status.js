@@ -124,7 +124,7 @@
   const opened = () => new Set([...document.querySelectorAll('#charts section')].filter((s) => s.querySelector('details').open).map((s) => s.querySelector('h3').textContent));
   const cost = (line, currency) => Number(line.costs.find((c) => c.currency === currency)?.amount ?? 0);
   const showHistory = (h) => {
-    const keys = h.times.map((t) => t.key), open = opened(), pick = (f) => h.times.map(f);
+    const keys = h.times.map((t) => t.key.slice(0, h.range === 'month' ? 10 : 16).replace('T', ' ')), open = opened(), pick = (f) => h.times.map(f);
     const currency = h.total.costs[0]?.currency ?? '', spent = (v) => `${v >= 100 ? v.toFixed(0) : v >= 1 ? v.toFixed(2) : v ? v.toPrecision(2) : 0}`;
     const charts = [
       chart('Requests', keys, h.range, [{ name: 'all', kind: 'bar', values: pick((t) => t.requests) }, { name: 'failed', kind: 'bar', style: 'b', values: pick((t) => t.errors + t.interrupted) }], count),
