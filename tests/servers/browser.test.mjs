@@ -170,7 +170,7 @@ for (const kind of kinds.filter((k) => ['lighttpd-fastcgi', 'apache-cgi'].includ
                                 const row = await page.locator('#by-table tbody tr').last().locator('td').allTextContents();
                                 return Number(row[1]) === report.total.requests && Number(row[3]) === report.total.input;
                         }, { what: `the page's ${all} to be the ledger's` });
-                        assert.equal(await page.locator('#charts svg').count(), 6);
+                        assert.equal(await page.locator('#charts svg').count(), 8);
                         assert.ok(await page.locator('#charts svg rect').count() > 0);
                         for (const line of report.lines) {
                                 const row = await page.locator('#by-table tbody tr', { hasText: line.key }).first().locator('td').allTextContents();

@@ -83,7 +83,8 @@
 
   /* series: [{ name, values, kind: "bar" | "line", style: "" | "b" }], all of the same length as keys. */
   const chart = (title, keys, range, series, format) => {
-    const top = nice(Math.max(0, ...series.flatMap((s) => s.values))), plot = W - LEFT - 6, step = plot / Math.max(1, keys.length);
+    const stacked = keys.map((_, i) => series.reduce((n, s) => n + (s.stack ? s.values[i] : 0), 0));
+    const top = nice(Math.max(0, ...stacked, ...series.flatMap((s) => s.values))), plot = W - LEFT - 6, step = plot / Math.max(1, keys.length);
     const y = (v) => TOP + (H - TOP - BOTTOM) * (1 - v / top), x = (i) => LEFT + (i + 0.5) * step;
     const picture = svg('svg', { viewBox: `0 0 ${W} ${H}`, role: 'img', 'aria-label': `${title}: chart; the table below has its numbers` });
     for (const part of [0, 0.5, 1]) {
@@ -94,6 +95,7 @@
     keys.forEach((key, i) => {
       if (i % every === 0) picture.append(svg('text', { x: x(i), y: H - 6, 'text-anchor': 'middle' }, timeLabel(key, range)));
     });
+    const floor = keys.map(() => 0);
     for (const s of series) {
       if (s.kind === 'line') {
         let d = '', drawing = false;
@@ -109,14 +111,16 @@
       }
       s.values.forEach((v, i) => {
         if (!v) return;
-        const r = svg('rect', { class: `fill ${s.style ?? ''}`, x: x(i) - step * 0.38, width: Math.max(1, step * 0.76), y: y(v), height: Math.max(0.5, y(0) - y(v)) });
-        r.append(svg('title', {}, `${keys[i]}: ${format(v)}`));
+        const from = s.stack ? floor[i] : 0;
+        const r = svg('rect', { class: `fill ${s.style ?? ''}`, x: x(i) - step * 0.38, width: Math.max(1, step * 0.76), y: y(from + v), height: Math.max(0.5, y(from) - y(from + v)) });
+        if (s.stack) floor[i] += v;
+        r.append(svg('title', {}, `${keys[i]}, ${s.name}: ${format(v)}`));
         picture.append(r);
       });
     }
     const table = el('table', {}, el('thead', {}, el('tr', {}, el('th', { scope: 'col', textContent: 'Time' }), ...series.map((s) => el('th', { scope: 'col', textContent: s.name })))),
                      el('tbody', {}, ...keys.map((key, i) => el('tr', {}, el('td', { textContent: key }), ...series.map((s) => el('td', { textContent: s.text ? s.text[i] : format(s.values[i]) })))).reverse()));
-    const legend = series.length > 1 ? [el('p', { className: 'legend' }, ...series.map((s) => el('span', {}, el('i', { className: s.kind === 'bar' && s.style ? 'e' : s.style ?? '' }), s.name)))] : [];
+    const legend = series.length > 1 ? [el('p', { className: 'legend' }, ...series.map((s) => el('span', {}, el('i', { className: s.stack ? s.style : s.kind === 'bar' && s.style ? 'e' : s.style ?? '' }), s.name)))] : [];
     return el('section', {}, el('h3', { textContent: title }), picture, ...legend,
               el('details', {}, el('summary', { textContent: 'Table' }), el('div', { className: 'scroll' }, table)));
   };
@@ -134,6 +138,11 @@
       chart('Whole answer', keys, h.range, [{ name: 'p50', kind: 'line', values: pick((t) => t.total_ms.p50) }, { name: 'p95', kind: 'line', style: 'b', values: pick((t) => t.total_ms.p95) }], ms),
       chart('Input from prompt caches', keys, h.range, [{ name: 'share', kind: 'bar', values: pick((t) => t.input ? 100 * t.cached / t.input : 0) }], (v) => `${v.toFixed(v < 10 && v ? 1 : 0)} %`),
     ];
+    /* The same by name, one upon another; the names are those with the most cost. */
+    const names = (h.cells ?? []).slice(0, 6), by = $('#by').selectedOptions[0].textContent.toLowerCase();
+    const stack = (values) => names.map((c, n) => ({ name: c.key || '–', kind: 'bar', stack: true, style: `s${n}`, values: values(c) }));
+    charts.splice(1, 0, chart(`Requests by ${by}`, keys, h.range, stack((c) => c.requests), count));
+    charts.splice(4, 0, chart(`Cost by ${by}${currency ? `, ${currency}` : ''}`, keys, h.range, stack((c) => c.cost.map(Number)), spent));
     for (const c of charts) c.querySelector('details').open = open.has(c.querySelector('h3').textContent);
     $('#charts').replaceChildren(...charts);
     const most = Math.max(1, ...h.groups.map((g) => g.requests));
