@@ -1,6 +1,7 @@
 /* What the table of settings can't say of money. */
 #include <string.h>
 
+#include "base/clock.h"
 #include "config/load.h"
 
 static int64_t first_second(const char *date)
@@ -49,10 +50,12 @@ void check_prices(struct loader *l, const config_setting_t *root)
 
 /* ---- currencies ---- */
 
+/* One that holds today. */
 static bool has_rate(const struct config *c, const char *currency)
 {
+        int64_t now = clock_unix();
         for (size_t i = 0; i < c->rate_count; i++) {
-                if (same(c->rates[i].currency, currency))
+                if (same(c->rates[i].currency, currency) && c->rates[i].from_unix <= now)
                         return true;
         }
         return same(currency, "USD");
@@ -76,7 +79,18 @@ static void check_account(struct loader *l, const config_setting_t *at, struct c
                               : !has_rate(c, a->budget.currency) ? a->budget.currency
                                                                  : NULL;
         if (missing)
-                load_error(l, budget, "currency: `rates` has none for %s (units for a US dollar)", missing);
+                load_error(l, budget, "currency: `rates` has none for %s (units for a US dollar) today",
+                           missing);
+}
+
+static void check_currency(struct loader *l, const config_setting_t *root)
+{
+        const struct config *c = l->config;
+        if (c->currency && !has_rate(c, c->currency))
+                load_warning(l, root ? config_setting_get_member(root, "currency") : NULL,
+                             "currency: `rates` has none for %s today: the shipped prices, which are US "
+                             "dollars, do not count",
+                             c->currency);
 }
 
 static void check_alerts(struct loader *l, const config_setting_t *root)
@@ -105,6 +119,7 @@ void check_money(struct loader *l, const config_setting_t *root)
                 struct config_rate *r = (struct config_rate *)&c->rates[i];
                 r->from_unix = first_second(r->from);
         }
+        check_currency(l, root);
         check_alerts(l, root);
         for (size_t i = 0; i < c->account_count; i++) {
                 struct config_account *a = (struct config_account *)&c->accounts[i];

@@ -145,9 +145,9 @@ struct config_pin {
 };
 
 /*
- * What tokens cost: per million of them, in millionths of config.currency (so that tokens × price are 1e-12
- * of it); -1: not said. A model may have several rows: for each provider, from each date, and above each
- * length of prompt (policy/price.h chooses).
+ * What tokens cost: per million of them, in millionths of config.currency, those shipped of US dollars (so
+ * that tokens × price are 1e-12 of it); -1: not said. A model may have several rows: for each provider, from
+ * each date, and above each length of prompt (policy/price.h chooses).
  */
 struct config_price {
         const char *pattern;  /* matched as a row of the catalogue is */

@@ -11,24 +11,13 @@ static const char *content_type(enum answer_format format)
         return format == ANSWER_SSE ? "text/event-stream; charset=utf-8" : "application/json";
 }
 
-/* `tasks` is ours: what a page offers the model for. */
 static void write_model(struct json_writer *w, const struct model_entry *m)
 {
-        static const struct {
-                enum model_task task;
-                const char *name;
-        } tasks[] = {{TASK_CHAT, "chat"}, {TASK_VISION, "vision"}, {TASK_EMBED, "embed"}};
         jw_object(w);
         jw_key_string(w, "id", m->id);
         jw_key_string(w, "object", "model");
         jw_key_int(w, "created", m->created);
         jw_key_string(w, "owned_by", "tollgate");
-        jw_key_array(w, "tasks");
-        for (size_t i = 0; i < sizeof tasks / sizeof *tasks; i++) {
-                if (m->tasks & tasks[i].task)
-                        jw_string(w, tasks[i].name);
-        }
-        jw_end(w);
         jw_end(w);
 }
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "policy/catalogue.h"
+#include "policy/rate.h"
 
 enum { MILLION = 1000000 };
 
@@ -128,6 +129,16 @@ static bool lacks(const struct config_price *p, int64_t output)
         return p->input_micro < 0 || (output > 0 && p->output_micro < 0);
 }
 
+/* Shipped prices are US dollars, whatever the configuration reckons in. -1: there is no rate. */
+static int64_t in_currency(const struct price_ask *ask, const struct config_price *p, __int128 sum)
+{
+        const char *currency = ask->config->currency;
+        int64_t pico = sum <= INT64_MAX ? (int64_t)sum : INT64_MAX, out;
+        if (!p->shipped || !currency || strcmp(currency, "USD") == 0)
+                return pico;
+        return rate_convert(ask->config, pico, "USD", currency, ask->unix_s, &out) ? out : -1;
+}
+
 int64_t price_usage(const struct price_ask *ask, const struct chat_usage *usage)
 {
         const struct config_price *p = price_find(ask, usage->input);
@@ -135,8 +146,7 @@ int64_t price_usage(const struct price_ask *ask, const struct chat_usage *usage)
                 return costs_nothing(ask) ? 0 : -1;
         if (lacks(p, usage->output))
                 return -1;
-        __int128 sum = (sum_of(p, usage) * factor_of(p, usage->tier) + MILLION / 2) / MILLION;
-        return sum <= INT64_MAX ? (int64_t)sum : INT64_MAX;
+        return in_currency(ask, p, (sum_of(p, usage) * factor_of(p, usage->tier) + MILLION / 2) / MILLION);
 }
 
 int64_t price_uncached(const struct price_ask *ask, const struct chat_usage *usage)
@@ -163,8 +173,7 @@ static int64_t worst_at(const struct price_ask *ask, int64_t length, int64_t inp
         int64_t out = larger(larger(p->output_micro, p->audio_output_micro), 0);
         __int128 sum = (__int128)count(input_tokens) * in + (__int128)count(output_tokens) * out;
         int64_t factor = larger(MILLION, larger(p->priority_micro, p->fast_micro));
-        sum = (sum * factor + MILLION - 1) / MILLION;
-        return sum <= INT64_MAX ? (int64_t)sum : INT64_MAX;
+        return in_currency(ask, p, (sum * factor + MILLION - 1) / MILLION);
 }
 
 int64_t price_worst(const struct price_ask *ask, int64_t input_tokens, int64_t output_tokens)
@@ -188,11 +197,12 @@ int64_t price_worst(const struct price_ask *ask, int64_t input_tokens, int64_t o
         return worst;
 }
 
-int64_t price_of(const struct config_price *p, int64_t input_tokens, int64_t output_tokens)
+int64_t price_of(const struct price_ask *ask, const struct config_price *p, int64_t input_tokens,
+                 int64_t output_tokens)
 {
-        if (!p || p->input_micro < 0 || (output_tokens > 0 && p->output_micro < 0))
+        if (!p || lacks(p, output_tokens))
                 return -1;
-        __int128 sum = (__int128)input_tokens * p->input_micro +
-                       (__int128)output_tokens * or_else(p->output_micro, 0);
-        return sum <= INT64_MAX ? (int64_t)sum : -1;
+        return in_currency(ask, p,
+                           (__int128)count(input_tokens) * p->input_micro +
+                                   (__int128)count(output_tokens) * or_else(p->output_micro, 0));
 }

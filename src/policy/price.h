@@ -1,6 +1,7 @@
 /*
  * What a call costs, by the rows of `prices` (the operator's, then those of prices.conf). Amounts are 1e-12
- * of config.currency (base/money.h). Pure functions.
+ * of config.currency (base/money.h); shipped prices are US dollars, and converted at the rate of the moment
+ * asked for. Pure functions.
  *
  * The row of a call: of the rows whose pattern matches the model as the catalogue's do (longest literal part;
  * the operator's own win over shipped ones; one that names the provider over one that names none), those in
@@ -36,6 +37,7 @@ int64_t price_uncached(const struct price_ask *ask, const struct chat_usage *usa
  * -1: no price is known. */
 int64_t price_worst(const struct price_ask *ask, int64_t input_tokens, int64_t output_tokens);
 /* Both by one row, for the strategy "cost"; p may be NULL. -1: not known. */
-int64_t price_of(const struct config_price *p, int64_t input_tokens, int64_t output_tokens);
+int64_t price_of(const struct price_ask *ask, const struct config_price *p, int64_t input_tokens,
+                 int64_t output_tokens);
 
 #endif

@@ -61,6 +61,7 @@ struct attempt {
         int64_t n;        /* of the request's attempts, from 1 */
         const char *kind; /* for its row: "first", "retry", … */
         struct budget_hold hold;
+        int64_t begun_s;  /* unix seconds: prices and rates are those of then */
         int64_t noted_ms; /* when its progress was noted last */
         int64_t started_ms;
         struct upstream_quota quota; /* what the provider's headers said of its limits */

@@ -24,24 +24,31 @@ struct billing {
 
 /* ---- prices ---- */
 
+/* What is set aside and what is settled go by the same prices, though they change in between. */
+static int64_t moment_of(const struct attempt *at)
+{
+        return at->begun_s ? at->begun_s : clock_unix();
+}
+
 static struct price_ask price_ask_of(const struct attempt *at, const char *served_model)
 {
         return (struct price_ask){.config = at->run->call->env->config,
                                   .provider = at->target->provider,
                                   .model = at->target->model,
                                   .served_model = served_model,
-                                  .unix_s = clock_unix()};
+                                  .unix_s = moment_of(at)};
 }
 
 /* In the account's currency. What has no rate, which the configuration's check refuses, is charged as it is.
  */
-static int64_t charge_of(const struct relay_run *run, int64_t cost_pico)
+static int64_t charge_of(const struct attempt *at, int64_t cost_pico)
 {
-        const struct config *c = run->call->env->config;
+        const struct config *c = at->run->call->env->config;
+        const char *currency = at->run->billing->currency;
         int64_t charge;
-        if (rate_convert(c, cost_pico, c->currency, run->billing->currency, clock_unix(), &charge))
+        if (rate_convert(c, cost_pico, c->currency, currency, moment_of(at), &charge))
                 return charge;
-        log_error("there is no rate from %s to %s", c->currency, run->billing->currency);
+        log_error("there is no rate from %s to %s", c->currency, currency);
         return cost_pico;
 }
 
@@ -295,7 +302,7 @@ static int64_t worst_case(const struct relay_run *run, const struct attempt *at,
         /* An answer without a bound costs nothing only where nothing costs anything. */
         if (worst > 0 && most->output_max == 0)
                 return -1;
-        return worst < 0 ? -1 : charge_of(run, worst);
+        return worst < 0 ? -1 : charge_of(at, worst);
 }
 
 static struct ledger_attempt row_of(const struct attempt *at)
@@ -354,6 +361,7 @@ static bool set_aside(struct relay_run *run, struct attempt *at, const struct es
 bool billing_begin(struct relay_run *run, struct attempt *at, const struct estimate *most, struct err *err)
 {
         const struct relay_call *call = run->call;
+        at->begun_s = clock_unix();
         if (!set_aside(run, at, most, err))
                 return false;
         if (!call->env->book || !call->row)
@@ -362,7 +370,7 @@ bool billing_begin(struct relay_run *run, struct attempt *at, const struct estim
         int64_t cost = cost_of(at, &u);
         struct ledger_attempt a = row_of(at);
         u.estimated = true;
-        set_usage(&a, &u, cost, cost > 0 ? charge_of(run, cost) : 0);
+        set_usage(&a, &u, cost, cost > 0 ? charge_of(at, cost) : 0);
         bool kept = book_begin(call->env->book, call->row, &a);
         if (kept || !run->billing->limited)
                 return true;
@@ -388,7 +396,7 @@ void billing_progress(struct attempt *at)
                                                .cached = u.cached,
                                                .output = u.output,
                                                .cost_pico = cost > 0 ? cost : 0,
-                                               .charge_pico = cost > 0 ? charge_of(run, cost) : 0,
+                                               .charge_pico = cost > 0 ? charge_of(at, cost) : 0,
                                        });
 }
 
@@ -472,7 +480,7 @@ void billing_end(struct relay_run *run, struct attempt *at, bool answered)
         const struct chat_usage *u = &at->usage;
         const struct price_ask ask = price_ask_of(at, at->served_model);
         int64_t cost = u->known ? price_usage(&ask, u) : 0;
-        int64_t charge = cost > 0 ? charge_of(run, cost) : 0;
+        int64_t charge = cost > 0 ? charge_of(at, cost) : 0;
         struct ledger_attempt a = row_of(at);
         set_usage(&a, u, cost, charge);
         a.outcome = outcome_of(at, answered);

@@ -53,7 +53,7 @@ static void read_cost(struct relay_run *run, const struct errand *errand, const 
                                       .provider = t->provider,
                                       .model = t->model,
                                       .unix_s = clock_unix()};
-        fact->cost_pico = price_of(price_find(&ask, e.input), e.input, estimate_total(&e, 0) - e.input);
+        fact->cost_pico = price_of(&ask, price_find(&ask, e.input), e.input, estimate_total(&e, 0) - e.input);
 }
 
 const size_t *walk_order(struct relay_run *run, const struct errand *errand)

@@ -297,6 +297,29 @@ static void the_worst_case_is_never_passed(void **state)
         assert_int_equal(price_worst(&free_one, 1, 1), 0);
 }
 
+static void shipped_prices_are_dollars(void **state)
+{
+        static const struct config_rate rates[] = {
+                {.currency = "EUR", .per_usd_micro = 900000},
+                {.currency = "EUR", .per_usd_micro = 800000, .from_unix = 100}};
+        struct config c = config;
+        const struct chat_usage u = {.known = true, .input = 10};
+        struct price_ask ask = {&c, &openai, "gpt-5.5", NULL, 1};
+        (void)state;
+        c.currency = "EUR";
+        assert_int_equal(price_usage(&ask, &u), -1);
+        assert_int_equal(price_worst(&ask, 10, 0), -1);
+        c.rates = rates;
+        c.rate_count = 2;
+        assert_int_equal(price_usage(&ask, &u), 45000000);
+        assert_int_equal(price_of(&ask, price_find(&ask, 10), 10, 0), 45000000);
+        assert_int_equal(price_worst(&ask, 10, 0), 90000000); /* of the tier "priority" */
+        ask.unix_s = 100;
+        assert_int_equal(price_usage(&ask, &u), 40000000);
+        ask.model = "claude-own"; /* not shipped: as written */
+        assert_int_equal(price_usage(&ask, &u), 10000000);
+}
+
 /* ---- rates ---- */
 
 static void rates_have_dates(void **state)
@@ -468,7 +491,60 @@ static struct chat_usage random_usage(void)
         u.cache_write = below(u.input - u.cached);
         u.cache_write_1h = below(u.cache_write);
         u.reasoning = below(u.output);
+        int64_t fresh = u.input - u.cached - u.cache_write;
+        u.audio_input = below(fresh);
+        u.image_input = below(fresh - u.audio_input);
+        u.audio_output = below(u.output);
+        u.tier = (enum chat_tier)below(5);
         return u;
+}
+
+/* Some prices are left out, and none is 0, which would be taken for that. */
+static struct config_price random_price(void)
+{
+        struct config_price row = {.pattern = "m", .input_micro = below(20000000)};
+        int64_t *const others[] = {&row.cached_micro,      &row.cache_write_micro,  &row.cache_write_1h_micro,
+                                   &row.audio_input_micro, &row.audio_output_micro, &row.image_input_micro,
+                                   &row.priority_micro,    &row.flex_micro,         &row.batch_micro,
+                                   &row.fast_micro};
+        row.output_micro = 1 + below(90000000);
+        for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+                *others[i] = below(8) ? 1 + below(i < 6 ? 40000000 : 3000000) : -1;
+        return row;
+}
+
+/* sum × micro ÷ 1e6, with so many millionths added before what is over is cut off. */
+static void big_scale(struct big *b, BIGNUM *sum, int64_t micro, int64_t more)
+{
+        big_set(b->other, micro);
+        BN_mul(b->term, sum, b->other, b->ctx);
+        big_set(b->other, more);
+        BN_add(b->term, b->term, b->other);
+        big_set(b->other, 1000000);
+        BN_div(sum, b->rest, b->term, b->other, b->ctx);
+}
+
+static int64_t first_said(int64_t a, int64_t b)
+{
+        return a < 0 ? b : a;
+}
+
+/* Into b->sum, told anew: each token once, at the price of its kind, and the whole at its tier's factor. */
+static void big_price(struct big *b, const struct config_price *p, const struct chat_usage *u)
+{
+        const int64_t factors[] = {-1, p->priority_micro, p->flex_micro, p->batch_micro, p->fast_micro};
+        int64_t write = first_said(p->cache_write_micro, p->input_micro);
+        BN_zero(b->sum);
+        big_add(b, b->sum, u->input - u->cached - u->cache_write - u->audio_input - u->image_input,
+                p->input_micro);
+        big_add(b, b->sum, u->cached, first_said(p->cached_micro, p->input_micro));
+        big_add(b, b->sum, u->cache_write - u->cache_write_1h, write);
+        big_add(b, b->sum, u->cache_write_1h, first_said(p->cache_write_1h_micro, write));
+        big_add(b, b->sum, u->audio_input, first_said(p->audio_input_micro, p->input_micro));
+        big_add(b, b->sum, u->image_input, first_said(p->image_input_micro, p->input_micro));
+        big_add(b, b->sum, u->output - u->audio_output, p->output_micro);
+        big_add(b, b->sum, u->audio_output, first_said(p->audio_output_micro, p->output_micro));
+        big_scale(b, b->sum, first_said(factors[u->tier], 1000000), 500000); /* the nearest */
 }
 
 struct rounds {
@@ -563,37 +639,20 @@ static void a_million_agree_to_the_last_unit(void **state)
         budget_load(&r.budget, "EUR", &m, &(struct budget_spent){0}, 1);
         srand48(42);
         for (int i = 0; i < ROUNDS; i++) {
-                struct config_price row = {.pattern = "m"};
-                row.input_micro = below(20000000);
-                row.cached_micro = 1 + below(row.input_micro);
-                row.cache_write_micro = 1 + below(25000000);
-                row.cache_write_1h_micro = 1 + below(40000000);
-                row.output_micro = 1 + below(90000000);
-                leave_out(&row);
+                const struct config_price row = random_price();
                 struct config_rate rate = {.currency = "EUR", .per_usd_micro = 1 + below(2000000)};
                 const struct config c = {.prices = &row, .price_count = 1, .rates = &rate, .rate_count = 1};
                 const struct price_ask ask = {&c, &openai, "m", NULL, 5};
                 const struct chat_usage u = random_usage();
-                BN_zero(b.sum);
-                big_add(&b, b.sum, u.input - u.cached - u.cache_write, row.input_micro);
-                big_add(&b, b.sum, u.cached, row.cached_micro);
-                big_add(&b, b.sum, u.cache_write - u.cache_write_1h, row.cache_write_micro);
-                big_add(&b, b.sum, u.cache_write_1h, row.cache_write_1h_micro);
-                big_add(&b, b.sum, u.output, row.output_micro);
+                big_price(&b, &row, &u);
                 int64_t pico = price_usage(&ask, &u), charge = -1;
                 assert_int_equal(pico, big_get(b.sum));
                 assert_true(rate_convert(&c, pico, "USD", "EUR", 5, &charge));
-                /* The next whole number above sum × rate ÷ 1e6. */
-                big_set(b.other, rate.per_usd_micro);
-                BN_mul(b.sum, b.sum, b.other, b.ctx);
-                big_set(b.other, 999999);
-                BN_add(b.sum, b.sum, b.other);
-                big_set(b.other, 1000000);
-                BN_div(b.term, b.rest, b.sum, b.other, b.ctx);
-                assert_int_equal(charge, big_get(b.term));
+                big_scale(&b, b.sum, rate.per_usd_micro, 999999); /* up */
+                assert_int_equal(charge, big_get(b.sum));
                 if (i >= ROWS)
                         continue;
-                BN_add(r.all, r.all, b.term);
+                BN_add(r.all, r.all, b.sum);
                 book(&r, &terms, pico, charge);
         }
         assert_true(ledger_flush(r.ledger));
@@ -651,6 +710,7 @@ int main(void)
                 cmocka_unit_test(prices_are_chosen_and_counted_once),
                 cmocka_unit_test(hostile_counts_are_bounded),
                 cmocka_unit_test(the_worst_case_is_never_passed),
+                cmocka_unit_test(shipped_prices_are_dollars),
                 cmocka_unit_test(rates_have_dates),
                 cmocka_unit_test(budgets_refuse_turn_and_tell),
                 cmocka_unit_test(balances_and_soft_budgets),

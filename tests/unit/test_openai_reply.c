@@ -329,8 +329,11 @@ static const char *text_of(const struct buf *b)
 
 static void assert_same_told(const struct told *x, const struct told *y)
 {
+        struct chat_usage x_usage = x->usage, y_usage = y->usage;
         assert_int_equal(x->ended, y->ended);
-        assert_memory_equal(&x->usage, &y->usage, sizeof x->usage);
+        /* What the provider charges us is not told again. */
+        x_usage.reported_pico = y_usage.reported_pico = 0;
+        assert_memory_equal(&x_usage, &y_usage, sizeof x_usage);
         for (int i = 0; i < 4; i++) {
                 assert_string_equal(text_of(&x->text[i]), text_of(&y->text[i]));
                 assert_string_equal(text_of(&x->thought[i]), text_of(&y->thought[i]));
