@@ -273,8 +273,11 @@ static void move_all(struct bookkeeper *k)
 {
         for (struct opened *o = first(k); o; o = o->next) {
                 int64_t now = clock_now_ms();
-                if (!book_has_lines(o->book) && now < o->look_ms)
+                if (!book_has_lines(o->book) && now < o->look_ms) {
+                        /* An account that was topped up for the first time is prepaid for all at once. */
+                        book_refresh(o->book);
                         continue;
+                }
                 o->look_ms = now + LOOK_EVERY_MS;
                 book_move(o->book);
         }
