@@ -147,7 +147,7 @@ describe('nothing is lost', { skip: skipReason('lighttpd-fastcgi') }, () => {
                 const mine = load.asked.slice(from);
                 assert.ok(mine.length > 50 && mine.filter((r) => r.whole).length > mine.length / 2, 'requests go on');
                 t.diagnostic(JSON.stringify(await audit(load)));
-                assert.match(load.server.errorLog(), /rows wait in its spool: database is locked/);
+                assert.match(load.server.errorLog(), /rows wait in the spool: database is locked/);
         });
 });
 
@@ -195,7 +195,7 @@ describe('nothing is lost on a full disk', { skip: skipReason('lighttpd-fastcgi'
                 await load.run(8, (n) => n >= from + 400);
                 await waitFor(async () => {
                         await load.ask(load.asked.length); /* lines of threads are told with a request */
-                        return /usage\.db: rows wait in its spool: .*full/.test(load.server.errorLog());
+                        return /usage\.db: rows wait in the spool: .*full/.test(load.server.errorLog());
                 }, { what: 'the log says so', ms: 90000, every: 500 });
                 const rows = query(load.w.config.ledger, 'SELECT count(*) AS n FROM requests')[0].n;
                 assert.ok(rows < from + 400, `${rows} rows on a full disk: that proves nothing`);
